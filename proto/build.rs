@@ -1,0 +1,17 @@
+//! Compiles chatlake's own protocol definitions with a pure-Rust compiler, so that no `protoc` is needed.
+
+use std::error::Error;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    const FILES: [&str; 2] = ["proto/chatlake/v1/event.proto", "proto/chatlake/v1/record.proto"];
+    for file in FILES {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    println!("cargo:rerun-if-changed=proto/build.rs");
+    let descriptors = protox::compile(FILES, ["proto"])?;
+    prost_build::Config::new()
+        // Ordered maps: the same event is always the same bytes.
+        .btree_map(["."])
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! The `chatlake` program.
+
+fn main() {}
