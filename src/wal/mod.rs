@@ -1,1 +1,3 @@
-//! wal
+//! The write-ahead log: what is acknowledged is in it, and on stable storage.
+
+pub mod disk;
