@@ -3,7 +3,8 @@
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    const FILES: [&str; 2] = ["proto/chatlake/v1/event.proto", "proto/chatlake/v1/record.proto"];
+    const FILES: [&str; 3] =
+        ["proto/chatlake/v1/event.proto", "proto/chatlake/v1/record.proto", "proto/chatlake/v1/carry.proto"];
     for file in FILES {
         println!("cargo:rerun-if-changed={file}");
     }

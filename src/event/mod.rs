@@ -19,6 +19,13 @@ pub use generated::{
 };
 pub use record::{Head, Record};
 
+/// What the fold keeps between segments, as messages of `carry.proto`.
+pub mod carry {
+    pub use super::generated::{
+        Carry, Chain, OpenRecord, OpenTrace, SegmentUse, Tomb, TombPart, TombPlace, WindowPart,
+    };
+}
+
 /// The `schema_version` that this program writes.
 pub const SCHEMA_VERSION: i32 = 1;
 

@@ -1,1 +1,565 @@
-//! fold
+//! The fold: a sealed segment and what earlier ones left open become rows, and what stays open.
+//!
+//! - Pure: a function of the carry, the segment, and the earlier bytes that the carry points to ([`Past`]). Its only
+//!   clock is in its input: arrival times of the records and the time of the seal. A repeat gives the same bytes.
+//! - Records of open traces stay in their segments; the carry is an index of them.
+//! - Each input record is decided once: it landed, was merged into another's row, left out, recognised as a resend,
+//!   or quarantined. [`Account`] says how many of each, for each prefix.
+//!
+//! `open` knows when a trace is due, `window` what is a resend, `tombs` what is left of emitted traces, `assemble`
+//! makes rows of the records of traces. What becomes of the rows is the outbox's.
+
+pub mod account;
+pub mod assemble;
+pub mod open;
+pub mod tombs;
+pub mod window;
+
+#[cfg(test)]
+mod tests;
+
+use crate::event::Envelope;
+use crate::event::Event;
+use crate::event::carry::Carry;
+use crate::event::carry::Chain;
+use crate::event::carry::SegmentUse;
+use crate::event::record::Head;
+use crate::event::record::Record;
+use account::Account;
+use account::Fate;
+use open::Close;
+use open::Group;
+use open::Open;
+use open::OpenRecord;
+use open::Patience;
+use open::Place;
+use open::SegmentId;
+use open::TraceKey;
+use open::Waiting;
+use prost::Message as _;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use tombs::Tombs;
+use window::Window;
+use xxhash_rust::xxh3::Xxh3;
+
+/// A copy of open records pays off when less than this share of a segment is alive.
+const MOSTLY_DEAD: u64 = 4;
+/// Copies smaller than this are not copied again.
+const SMALL_COPY: u64 = 1 << 20;
+
+/// What the fold reads of earlier segments and entries.
+pub trait Past {
+    /// The bytes of an envelope or a record of an earlier segment.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what was written.
+    fn blob(&self, segment: SegmentId, offset: u64) -> io::Result<Vec<u8>>;
+
+    /// The keys that the entry of this segment added to the resend window.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn window_keys(&self, segment: u64) -> io::Result<Vec<u128>>;
+
+    /// Whether the entry of this segment added this key.
+    ///
+    /// # Errors
+    /// When its keys cannot be read.
+    fn window_has(&self, segment: u64, key: u128) -> io::Result<bool>;
+
+    /// The tombstones that the entry of this segment set.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn tombs(&self, segment: u64) -> io::Result<Vec<u8>>;
+}
+
+/// A record of the segment that is folded.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    /// Offset of the envelope that it came with.
+    pub envelope_at: u64,
+    /// The envelope's bytes.
+    pub envelope: &'a [u8],
+    /// Offset of the record.
+    pub at: u64,
+    /// The record's bytes.
+    pub bytes: &'a [u8],
+    /// Log time.
+    pub arrival: u64,
+}
+
+/// A sealed segment.
+#[derive(Debug)]
+pub struct Segment<'a> {
+    /// Its number.
+    pub number: u64,
+    /// Sequence number of its first record.
+    pub first_sequence: u64,
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// Its records in the order of the file.
+    pub records: Vec<Incoming<'a>>,
+    /// Log time of its seal: the fold's now.
+    pub now: u64,
+    /// What the seal asks for.
+    pub close: Close,
+}
+
+/// What does not change between folds.
+#[derive(Debug)]
+pub struct Settings {
+    /// When traces are emitted.
+    pub patience: Patience,
+    /// How long resends are recognised.
+    pub window: window::Limits,
+    /// Bytes of segments that open traces may hold.
+    pub held: u64,
+    /// Bytes of memory that the index of open traces may take.
+    pub memory: usize,
+    /// How many tombstones count.
+    pub tombs: usize,
+    /// What rows are made with.
+    pub assemble: assemble::Settings,
+}
+
+/// What a fold decided under one prefix.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Rows in the order of the lake: conversation, time, event id.
+    pub rows: Vec<Event>,
+    /// Records that could not be mapped.
+    pub dead: Vec<Dead>,
+    /// What was decided.
+    pub account: Account,
+    /// The segment of the manifest before this one.
+    pub previous: Option<u64>,
+}
+
+/// A record that could not be mapped.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dead {
+    /// Wall clock, microseconds since 1970.
+    pub received_at: i64,
+    /// The door it came through.
+    pub door: String,
+    /// Why.
+    pub reason: String,
+    /// The record as it came, redacted as text.
+    pub text: String,
+}
+
+/// What a fold gives.
+#[derive(Debug)]
+pub struct Folded {
+    /// What was decided, by prefix. A prefix without decisions is not here.
+    pub batches: BTreeMap<String, Batch>,
+    /// Keys that the entry adds to the resend window.
+    pub window: Vec<u8>,
+    /// Tombstones that the entry sets.
+    pub tombs: Vec<u8>,
+    /// Open records that are to be copied into the kept segment of this fold, in the order of their file: their
+    /// segments are mostly dead. Empty: no kept segment.
+    pub copies: Vec<Place>,
+    /// When the next trace may be due, in log time.
+    pub next_deadline: Option<u64>,
+    /// What open traces wait for.
+    pub waiting: Waiting,
+}
+
+/// The fold's state between segments.
+#[derive(Debug)]
+pub struct Fold {
+    settings: Settings,
+    segment: u64,
+    next_sequence: u64,
+    now: u64,
+    open: Open,
+    window: Window,
+    tombs: Tombs,
+    /// Bytes of the segments that hold open records, or may.
+    segments: BTreeMap<SegmentId, u64>,
+    chains: BTreeMap<String, u64>,
+}
+
+impl Fold {
+    /// The state before the first segment.
+    pub fn new(settings: Settings) -> Self {
+        let (window, tombs) = (Window::new(settings.window), Tombs::new(settings.tombs));
+        Self {
+            settings,
+            segment: 0,
+            next_sequence: 0,
+            now: 0,
+            open: Open::default(),
+            window,
+            tombs,
+            segments: BTreeMap::new(),
+            chains: BTreeMap::new(),
+        }
+    }
+
+    /// The state after the segment whose carry this is.
+    ///
+    /// # Errors
+    /// When the files that the carry points to cannot be read.
+    pub fn restore(settings: Settings, carry: Carry, past: &dyn Past) -> io::Result<Self> {
+        let window = Window::restore(settings.window, carry.window, past)?;
+        let tombs = Tombs::restore(settings.tombs, carry.tombs, settings.patience.max_age, past)?;
+        let segments = carry
+            .segments
+            .into_iter()
+            .map(|used| (SegmentId { number: used.number, kept: used.kept }, used.bytes))
+            .collect();
+        let chains = carry.chains.into_iter().map(|chain| (chain.prefix, chain.segment)).collect();
+        Ok(Self {
+            settings,
+            segment: carry.segment,
+            next_sequence: carry.next_sequence,
+            now: carry.now,
+            open: Open::restore(carry.traces),
+            window,
+            tombs,
+            segments,
+            chains,
+        })
+    }
+
+    /// The last segment that was folded, 0 before the first.
+    pub fn segment(&self) -> u64 {
+        self.segment
+    }
+
+    /// How many traces are open.
+    pub fn open_traces(&self) -> usize {
+        self.open.len()
+    }
+
+    /// How many records wait in open traces.
+    pub fn open_records(&self) -> usize {
+        self.open.records().count()
+    }
+
+    /// Log time of the first arrival of the oldest open trace.
+    pub fn oldest(&self) -> Option<u64> {
+        self.open.oldest()
+    }
+
+    /// Folds a segment.
+    ///
+    /// # Errors
+    /// When earlier bytes cannot be read. The state is then unusable: restore it from the last carry.
+    pub fn fold(&mut self, segment: &Segment<'_>, past: &dyn Past) -> io::Result<Folded> {
+        self.segment = segment.number;
+        self.now = self.now.max(segment.now);
+        let mut pass = Pass { segment, past, batches: BTreeMap::new(), envelopes: HashMap::new(), loose: Vec::new() };
+        for (_, record) in self.open.records().map(|(key, record)| (pass.batch(&key.prefix).account.carry_in(), record))
+        {
+            debug_assert!(record.sequence < segment.first_sequence);
+        }
+        self.window.expire(self.now);
+        let keys = self.take_in(&mut pass)?;
+        let loose = std::mem::take(&mut pass.loose);
+        if !loose.is_empty() {
+            pass.emit(&loose, &[], &self.settings.assemble)?;
+        }
+        for group in self.open.take_due(self.now, self.settings.patience, segment.close) {
+            self.emit(&mut pass, group)?;
+        }
+        self.relieve(&mut pass)?;
+        let copies = self.mostly_dead();
+        let window = window::encode_keys(keys.clone());
+        self.window.push(segment.number, self.now, &keys);
+        self.window.expire(self.now);
+        let tombs = self.tombs.finish(segment.number);
+        self.tombs.expire(self.now);
+        let batches = self.close_books(pass.batches);
+        Ok(Folded {
+            batches,
+            window,
+            tombs,
+            copies,
+            next_deadline: self.open.next_deadline(self.now, self.settings.patience),
+            waiting: self.open.waiting(),
+        })
+    }
+
+    /// The carry after the last fold. `copied` are the new places of its `copies`, in their order, and the size of
+    /// the kept segment. Also gives the segments that hold nothing open any more: they may be deleted once the entry
+    /// with this carry is in place.
+    pub fn carry(&mut self, copied: &[Place], kept_bytes: u64, old: &[Place]) -> (Carry, Vec<SegmentId>) {
+        let moved: HashMap<(SegmentId, u64), Place> =
+            old.iter().zip(copied).map(|(from, to)| ((from.segment, from.offset), *to)).collect();
+        for record in self.open.records_mut() {
+            if let Some(place) = moved.get(&(record.place.segment, record.place.offset)) {
+                record.place = *place;
+            }
+        }
+        if !copied.is_empty() {
+            self.segments.insert(SegmentId { number: self.segment, kept: true }, kept_bytes);
+        }
+        let used: HashSet<SegmentId> = self.open.records().map(|(_, record)| record.place.segment).collect();
+        let unused: Vec<SegmentId> = self.segments.keys().filter(|id| !used.contains(id)).copied().collect();
+        self.segments.retain(|id, _| used.contains(id));
+        let segments =
+            self.segments.iter().map(|(id, bytes)| SegmentUse { number: id.number, kept: id.kept, bytes: *bytes });
+        let chains = self.chains.iter().map(|(prefix, segment)| Chain { prefix: prefix.clone(), segment: *segment });
+        let carry = Carry {
+            segment: self.segment,
+            next_sequence: self.next_sequence,
+            now: self.now,
+            traces: self.open.to_carry(),
+            segments: segments.collect(),
+            window: self.window.parts(),
+            tombs: self.tombs.parts(),
+            chains: chains.collect(),
+        };
+        (carry, unused)
+    }
+
+    /// Indexes the segment's records, but for resends, dead ones and those that wait for nothing. Gives the keys of
+    /// all that are new.
+    fn take_in(&mut self, pass: &mut Pass<'_>) -> io::Result<Vec<u128>> {
+        let segment = pass.segment;
+        let mut keys = Vec::with_capacity(segment.records.len());
+        let mut seen = HashSet::with_capacity(segment.records.len());
+        let this = SegmentId { number: segment.number, kept: false };
+        self.segments.insert(this, segment.bytes);
+        let mut sequence = segment.first_sequence;
+        for incoming in &segment.records {
+            let number = sequence;
+            sequence += 1;
+            let envelope = pass.envelope(this, incoming.envelope_at)?;
+            let prefix = envelope.prefix.clone().unwrap_or_default();
+            pass.batch(&prefix).account.receive();
+            let head = match Head::read(incoming.bytes) {
+                Ok(head) => head,
+                Err(error) => {
+                    let dead = Dead {
+                        received_at: envelope.received_at,
+                        door: envelope.door.clone(),
+                        reason: error.to_string(),
+                        text: String::new(),
+                    };
+                    pass.batch(&prefix).dead.push(dead);
+                    pass.batch(&prefix).account.decide(number, Fate::Quarantined);
+                    continue;
+                }
+            };
+            let resend_key = resend_key(&envelope, &head);
+            if !seen.insert(resend_key)
+                || self.open.contains(resend_key)
+                || self.window.contains(resend_key, pass.past)?
+            {
+                pass.batch(&prefix).account.decide(number, Fate::Deduplicated);
+                continue;
+            }
+            keys.push(resend_key);
+            let place = Place {
+                segment: this,
+                envelope: incoming.envelope_at,
+                offset: incoming.at,
+                length: u32::try_from(incoming.bytes.len()).unwrap_or(u32::MAX),
+            };
+            let record = OpenRecord::new(place, number, incoming.arrival, resend_key, &head);
+            let id = head.trace.or_else(|| (head.waits_for != 0).then(|| awaited(&envelope, head.waits_for)));
+            match id {
+                Some(id) => {
+                    let key = TraceKey { tenant: envelope.tenant.clone(), prefix, id };
+                    let reopened = || self.tombs.find(&key, self.now);
+                    let before = if self.open.has(&key) { None } else { reopened() };
+                    self.open.insert(key, record, || before);
+                }
+                None => pass.loose.push(record),
+            }
+        }
+        self.next_sequence = sequence;
+        Ok(keys)
+    }
+
+    fn emit(&mut self, pass: &mut Pass<'_>, group: Group) -> io::Result<()> {
+        let max_age = self.settings.patience.max_age;
+        let mut records = Vec::new();
+        let mut traces = Vec::new();
+        for (key, trace, closed) in group {
+            let mut earlier = Vec::new();
+            for place in &trace.tombs {
+                earlier.push(tomb_facts(pass.past, *place)?);
+            }
+            records.extend_from_slice(&trace.records);
+            traces.push((key, trace, closed, earlier));
+        }
+        let told: Vec<assemble::Trace<'_>> = traces
+            .iter()
+            .map(|(key, _, closed, earlier)| assemble::Trace {
+                tenant: &key.tenant,
+                id: key.id,
+                closed: closed.map(open::Closed::as_str),
+                earlier,
+            })
+            .collect();
+        let facts = pass.emit(&records, &told, &self.settings.assemble)?;
+        for ((key, trace, ..), facts) in traces.iter().zip(facts) {
+            self.tombs.set(pass.segment.number, key, trace.has_root(), trace.last, max_age, facts);
+        }
+        Ok(())
+    }
+
+    /// Closes the oldest traces while what they hold is more than there is room for.
+    fn relieve(&mut self, pass: &mut Pass<'_>) -> io::Result<()> {
+        loop {
+            let used: HashSet<SegmentId> = self.open.records().map(|(_, record)| record.place.segment).collect();
+            let held: u64 = used.iter().filter_map(|id| self.segments.get(id)).sum();
+            if held <= self.settings.held && self.open.memory() <= self.settings.memory {
+                return Ok(());
+            }
+            match self.open.take_oldest() {
+                Some(group) => self.emit(pass, group)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Records that are to be copied, because little else of their segment is alive.
+    fn mostly_dead(&self) -> Vec<Place> {
+        let mut alive: BTreeMap<SegmentId, (u64, Vec<Place>)> = BTreeMap::new();
+        for (_, record) in self.open.records() {
+            let (bytes, places) = alive.entry(record.place.segment).or_default();
+            *bytes += u64::from(record.place.length);
+            places.push(record.place);
+        }
+        let mut copies = Vec::new();
+        for (id, (bytes, mut places)) in alive {
+            let size = self.segments.get(&id).copied().unwrap_or(0);
+            let is_worth_it = !id.kept || size > SMALL_COPY;
+            if is_worth_it && bytes.saturating_mul(MOSTLY_DEAD) < size {
+                places.sort_by_key(|place| place.offset);
+                copies.append(&mut places);
+            }
+        }
+        copies
+    }
+
+    fn close_books(&mut self, mut batches: BTreeMap<String, Batch>) -> BTreeMap<String, Batch> {
+        for (key, _) in self.open.records() {
+            if let Some(batch) = batches.get_mut(&key.prefix) {
+                batch.account.carried_out += 1;
+            }
+        }
+        batches.retain(|_, batch| batch.account.has_decisions());
+        for (prefix, batch) in &mut batches {
+            batch.rows.sort_by(|a, b| order(a).cmp(&order(b)));
+            batch.previous = self.chains.insert(prefix.clone(), self.segment);
+        }
+        batches
+    }
+}
+
+/// One fold under way.
+struct Pass<'a> {
+    segment: &'a Segment<'a>,
+    past: &'a dyn Past,
+    batches: BTreeMap<String, Batch>,
+    envelopes: HashMap<(SegmentId, u64), Arc<Envelope>>,
+    /// Records that wait for nothing.
+    loose: Vec<OpenRecord>,
+}
+
+impl Pass<'_> {
+    fn batch(&mut self, prefix: &str) -> &mut Batch {
+        if !self.batches.contains_key(prefix) {
+            self.batches.insert(prefix.to_owned(), Batch::default());
+        }
+        self.batches.entry(prefix.to_owned()).or_default()
+    }
+
+    fn envelope(&mut self, segment: SegmentId, at: u64) -> io::Result<Arc<Envelope>> {
+        if let Some(envelope) = self.envelopes.get(&(segment, at)) {
+            return Ok(Arc::clone(envelope));
+        }
+        let is_this = segment.number == self.segment.number && !segment.kept;
+        let here = self.segment.records.binary_search_by_key(&at, |record| record.envelope_at);
+        let bytes = match here.ok().filter(|_| is_this).and_then(|place| self.segment.records.get(place)) {
+            Some(record) => Envelope::decode(record.envelope),
+            None => Envelope::decode(self.past.blob(segment, at)?.as_slice()),
+        };
+        let envelope = Arc::new(bytes.map_err(io::Error::other)?);
+        self.envelopes.insert((segment, at), Arc::clone(&envelope));
+        Ok(envelope)
+    }
+
+    fn record(&self, place: Place) -> io::Result<Record> {
+        let is_this = place.segment.number == self.segment.number && !place.segment.kept;
+        let here = self.segment.records.binary_search_by_key(&place.offset, |record| record.at);
+        let record = match here.ok().filter(|_| is_this).and_then(|place| self.segment.records.get(place)) {
+            Some(record) => Record::decode(record.bytes),
+            None => Record::decode(&self.past.blob(place.segment, place.offset)?),
+        };
+        record.map_err(io::Error::other)
+    }
+
+    /// Makes rows of records, and gives for each trace what its tombstone is to say.
+    fn emit(
+        &mut self,
+        records: &[OpenRecord],
+        traces: &[assemble::Trace<'_>],
+        settings: &assemble::Settings,
+    ) -> io::Result<Vec<Vec<u8>>> {
+        let mut told = Vec::with_capacity(records.len());
+        let mut prefixes = Vec::with_capacity(records.len());
+        for open in records {
+            let envelope = self.envelope(open.place.segment, open.place.envelope)?;
+            prefixes.push(envelope.prefix.clone().unwrap_or_default());
+            told.push(assemble::Told { envelope, record: self.record(open.place)? });
+        }
+        let assembled = assemble::assemble(told, traces, settings);
+        for row in assembled.rows {
+            self.batch(&row.prefix).rows.push(row.event);
+        }
+        for (prefix, dead) in assembled.dead {
+            self.batch(&prefix).dead.push(dead);
+        }
+        for ((open, prefix), fate) in records.iter().zip(&prefixes).zip(assembled.fates) {
+            self.batch(prefix).account.decide(open.sequence, fate);
+        }
+        Ok(assembled.facts)
+    }
+}
+
+/// The order of rows in the lake: a conversation's rows repeat each other, so they stand together.
+pub fn order(event: &Event) -> (&str, i64, &str) {
+    (&event.conversation_id, event.timestamp, &event.event_id)
+}
+
+fn resend_key(envelope: &Envelope, head: &Head) -> u128 {
+    let mut hasher = Xxh3::new();
+    for text in [&envelope.tenant, &envelope.door] {
+        hasher.update(&u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
+    hasher.update(&head.trace.unwrap_or_default());
+    hasher.update(&head.span.unwrap_or_default());
+    hasher.update(&head.own.to_le_bytes());
+    hasher.update(&head.content.to_le_bytes());
+    hasher.digest128()
+}
+
+/// The group of posted events that wait for one another.
+fn awaited(envelope: &Envelope, waits_for: u64) -> [u8; 16] {
+    let mut hasher = Xxh3::new();
+    hasher.update(envelope.door.as_bytes());
+    hasher.update(&waits_for.to_le_bytes());
+    hasher.digest128().to_le_bytes()
+}
+
+fn tomb_facts(past: &dyn Past, place: crate::event::carry::TombPlace) -> io::Result<Vec<u8>> {
+    let bytes = past.tombs(place.segment)?;
+    let offset = usize::try_from(place.offset).unwrap_or(usize::MAX);
+    let mut rest = bytes.get(offset..).ok_or_else(|| io::Error::other("tombstone is beyond its file"))?;
+    let tomb = crate::event::carry::Tomb::decode_length_delimited(&mut rest).map_err(io::Error::other)?;
+    Ok(tomb.facts)
+}

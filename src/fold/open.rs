@@ -1,0 +1,540 @@
+//! The index of open traces: where their records stand, and when each may be emitted.
+//!
+//! Everything grouped here is grouped by tenant and prefix first. An entry knows ids, times and places of its records,
+//! never their content.
+
+use crate::event::Kind;
+use crate::event::carry;
+use crate::event::record::Head;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::collections::HashSet;
+
+/// Bytes of memory that one record of the index stands for, with its share of the maps.
+const RECORD_MEMORY: usize = 192;
+const TRACE_MEMORY: usize = 256;
+
+/// Who a record belongs to and what it is grouped under.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TraceKey {
+    /// Bound from the credential.
+    pub tenant: String,
+    /// Prefix in the store, bound from the credential.
+    pub prefix: String,
+    /// The trace id, or a hash of what posted events wait for.
+    pub id: [u8; 16],
+}
+
+/// A segment: one of the log, or the copy of open records that the fold of that segment made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentId {
+    /// Its number, or the number of the segment whose fold made the copy.
+    pub number: u64,
+    /// Whether it is such a copy.
+    pub kept: bool,
+}
+
+/// Where a record stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub segment: SegmentId,
+    /// Offset of the envelope that it came with.
+    pub envelope: u64,
+    /// Offset of the record.
+    pub offset: u64,
+    /// Bytes of the record.
+    pub length: u32,
+}
+
+/// A record of an open trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenRecord {
+    /// Where its content stands.
+    pub place: Place,
+    /// Its number among all input records of this writer.
+    pub sequence: u64,
+    /// Log time.
+    pub arrival: u64,
+    /// Its key in the resend window.
+    pub resend_key: u128,
+    kind: Kind,
+    span: Option<[u8; 8]>,
+    parent: Option<[u8; 8]>,
+    parent_is_remote: bool,
+    response: u64,
+    start_ns: u64,
+    end_ns: u64,
+    own: u64,
+    waits_for: u64,
+}
+
+impl OpenRecord {
+    /// What the index keeps of a record.
+    pub fn new(place: Place, sequence: u64, arrival: u64, resend_key: u128, head: &Head) -> Self {
+        Self {
+            place,
+            sequence,
+            arrival,
+            resend_key,
+            kind: head.kind,
+            span: head.span,
+            parent: head.parent,
+            parent_is_remote: head.parent_is_remote,
+            response: if head.is_call { head.response } else { 0 },
+            start_ns: head.start_ns,
+            end_ns: head.end_ns,
+            own: head.own,
+            waits_for: head.waits_for,
+        }
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        self.start_ns <= other.end_ns && other.start_ns <= self.end_ns
+    }
+}
+
+/// An open trace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenTrace {
+    /// Its records in order of arrival.
+    pub records: Vec<OpenRecord>,
+    /// Log time of the first arrival of this assembly.
+    pub opened: u64,
+    /// Log time of the last arrival.
+    pub last: u64,
+    /// Whether its root came in an earlier assembly.
+    pub root_came: bool,
+    /// Tombstones of earlier assemblies.
+    pub tombs: Vec<carry::TombPlace>,
+    /// Log time of the arrival that finished it.
+    finished: Option<u64>,
+}
+
+impl OpenTrace {
+    /// Whether a root is among its records, or came before.
+    pub fn has_root(&self) -> bool {
+        self.root_came || self.spans().any(|span| span.parent.is_none())
+    }
+
+    fn spans(&self) -> impl Iterator<Item = &OpenRecord> {
+        self.records.iter().filter(|record| record.kind == Kind::Span && record.span.is_some())
+    }
+
+    /// When it became finished: its root has ended, or all whose parent is not here were called from elsewhere.
+    fn finished_at(&self) -> Option<u64> {
+        if self.root_came {
+            return Some(self.opened);
+        }
+        if let Some(root) = self.spans().filter(|span| span.parent.is_none()).map(|span| span.arrival).min() {
+            return Some(root);
+        }
+        if self.records.iter().any(|record| record.kind == Kind::Posted) {
+            return self.answered_at();
+        }
+        let here: HashSet<_> = self.spans().filter_map(|span| span.span).collect();
+        let is_missing = |span: &OpenRecord| span.parent.is_some_and(|parent| !here.contains(&parent));
+        let is_called = self.spans().filter(|span| is_missing(span)).all(|span| span.parent_is_remote);
+        if here.is_empty() || !is_called {
+            return None;
+        }
+        self.spans().map(|span| span.arrival).max()
+    }
+
+    /// When a posted event and what it waited for were both here.
+    fn answered_at(&self) -> Option<u64> {
+        let arrival = |is_awaited: bool| {
+            let matching = self.records.iter().filter(|record| (record.own == record.waits_for) == is_awaited);
+            matching.map(|record| record.arrival).min()
+        };
+        Some(arrival(true)?.max(arrival(false)?))
+    }
+}
+
+/// When traces are emitted. Nanoseconds of log time.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// After the arrival that finished the trace.
+    pub linger: u64,
+    /// After the last arrival.
+    pub idle: u64,
+    /// After the first arrival.
+    pub max_age: u64,
+}
+
+/// What a seal asks for beside its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Close {
+    /// Nothing: the rules of patience hold.
+    ByRule,
+    /// The process ends: finished traces do not linger; with `open`, the others are closed and marked.
+    Shutdown {
+        /// Whether open traces are closed too.
+        open: bool,
+    },
+    /// The input ends: everything is emitted, unmarked.
+    End,
+}
+
+/// Why a trace was emitted before it was finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Closed {
+    /// Nothing came for long.
+    Idle,
+    /// It was open for too long.
+    MaxAge,
+    /// The log or the index was full.
+    Cap,
+    /// The process ended.
+    Shutdown,
+}
+
+impl Closed {
+    /// As it stands in `details.trace_closed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::MaxAge => "max_age",
+            Self::Cap => "cap",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// A set of traces that are emitted together, each with the reason if it was not finished.
+pub type Group = Vec<(TraceKey, OpenTrace, Option<Closed>)>;
+
+/// All open traces.
+#[derive(Debug, Default)]
+pub struct Open {
+    traces: BTreeMap<TraceKey, OpenTrace>,
+    keys: HashSet<u128>,
+    records: usize,
+}
+
+impl Open {
+    /// The index as the carry holds it.
+    pub fn restore(traces: Vec<carry::OpenTrace>) -> Self {
+        let mut open = Self::default();
+        for trace in traces {
+            let (key, trace) = from_carry(trace);
+            open.records += trace.records.len();
+            open.keys.extend(trace.records.iter().map(|record| record.resend_key));
+            open.traces.insert(key, trace);
+        }
+        open
+    }
+
+    /// The index for the carry.
+    pub fn to_carry(&self) -> Vec<carry::OpenTrace> {
+        self.traces.iter().map(|(key, trace)| to_carry(key, trace)).collect()
+    }
+
+    /// Number of open traces.
+    pub fn len(&self) -> usize {
+        self.traces.len()
+    }
+
+    /// Whether no trace is open.
+    pub fn is_empty(&self) -> bool {
+        self.traces.is_empty()
+    }
+
+    /// Bytes of memory that the index stands for.
+    pub fn memory(&self) -> usize {
+        self.records * RECORD_MEMORY + self.traces.len() * TRACE_MEMORY
+    }
+
+    /// Whether an open trace holds a record of this key.
+    pub fn contains(&self, resend_key: u128) -> bool {
+        self.keys.contains(&resend_key)
+    }
+
+    /// Whether the trace is open.
+    pub fn has(&self, key: &TraceKey) -> bool {
+        self.traces.contains_key(key)
+    }
+
+    /// Takes in a record; `reopened` is what tombstones know of the trace when this is its first.
+    pub fn insert(&mut self, key: TraceKey, record: OpenRecord, reopened: impl FnOnce() -> Option<Reopened>) {
+        let trace = self.traces.entry(key).or_insert_with(|| {
+            let before = reopened();
+            OpenTrace {
+                opened: record.arrival,
+                root_came: before.as_ref().is_some_and(|before| before.root_came),
+                tombs: before.map(|before| vec![before.place]).unwrap_or_default(),
+                ..OpenTrace::default()
+            }
+        });
+        trace.last = trace.last.max(record.arrival);
+        trace.records.push(record);
+        self.keys.insert(record.resend_key);
+        self.records += 1;
+    }
+
+    /// All records of all open traces.
+    pub fn records(&self) -> impl Iterator<Item = (&TraceKey, &OpenRecord)> {
+        self.traces.iter().flat_map(|(key, trace)| trace.records.iter().map(move |record| (key, record)))
+    }
+
+    /// All records, to give them new places.
+    pub fn records_mut(&mut self) -> impl Iterator<Item = &mut OpenRecord> {
+        self.traces.values_mut().flat_map(|trace| trace.records.iter_mut())
+    }
+
+    /// Log times of the first arrival of the oldest trace.
+    pub fn oldest(&self) -> Option<u64> {
+        self.traces.values().map(|trace| trace.opened).min()
+    }
+
+    /// Numbers of traces that wait for something, by what they wait for.
+    pub fn waiting(&self) -> Waiting {
+        let mut waiting = Waiting::default();
+        for trace in self.traces.values() {
+            match trace.finished {
+                Some(_) => waiting.linger += 1,
+                None if trace.spans().next().is_none() => waiting.span += 1,
+                None => waiting.root += 1,
+            }
+        }
+        waiting
+    }
+
+    /// Removes and gives the traces that are due, grouped with those that tell the same calls.
+    pub fn take_due(&mut self, now: u64, patience: Patience, close: Close) -> Vec<Group> {
+        let mut due: BTreeMap<TraceKey, Option<Closed>> = BTreeMap::new();
+        for (key, trace) in &mut self.traces {
+            trace.finished = trace.finished_at();
+            if let Some(reason) = is_due(trace, now, patience, close) {
+                due.insert(key.clone(), reason);
+            }
+        }
+        if due.is_empty() {
+            return Vec::new();
+        }
+        let twins = self.twins();
+        if close == Close::ByRule {
+            self.postpone(&mut due, &twins, now, patience);
+        }
+        self.take(&due, &twins)
+    }
+
+    /// Removes and gives the oldest trace, because there is no room for it.
+    pub fn take_oldest(&mut self) -> Option<Group> {
+        let key = self.traces.iter().min_by_key(|(_, trace)| trace.opened)?.0.clone();
+        let trace = self.remove(&key)?;
+        Some(vec![(key, trace, Some(Closed::Cap))])
+    }
+
+    /// The next log time at which a trace may be due.
+    pub fn next_deadline(&self, now: u64, patience: Patience) -> Option<u64> {
+        let deadlines = self.traces.values().map(|trace| {
+            let patience_ends = ends(trace, patience);
+            match trace.finished.map(|at| at.saturating_add(patience.linger)) {
+                Some(at) if at > now => at.min(patience_ends),
+                _ => patience_ends,
+            }
+        });
+        deadlines.min().filter(|deadline| *deadline != u64::MAX)
+    }
+
+    /// Pairs of traces that tell one call: same response, intervals that overlap.
+    fn twins(&self) -> Vec<(TraceKey, TraceKey)> {
+        type Told<'a> = Vec<(&'a TraceKey, &'a OpenRecord)>;
+        let mut calls: HashMap<(&str, &str, u64), Told<'_>> = HashMap::new();
+        for (key, record) in self.records().filter(|(_, record)| record.response != 0) {
+            calls.entry((&key.tenant, &key.prefix, record.response)).or_default().push((key, record));
+        }
+        let mut twins = BTreeSet::new();
+        for told in calls.into_values().filter(|told| told.len() > 1) {
+            // A provider that repeats its ids must not make this quadratic: neighbours by time suffice.
+            let mut told = told;
+            told.sort_by_key(|(key, record)| (record.start_ns, *key));
+            for pair in told.windows(2) {
+                if let [(a, first), (b, second)] = pair
+                    && a != b
+                    && first.overlaps(second)
+                {
+                    twins.insert(((*a).clone(), (*b).clone()));
+                }
+            }
+        }
+        twins.into_iter().collect()
+    }
+
+    /// A finished trace waits for an open one that tells one of its calls, within its own patience.
+    fn postpone(
+        &self,
+        due: &mut BTreeMap<TraceKey, Option<Closed>>,
+        twins: &[(TraceKey, TraceKey)],
+        now: u64,
+        patience: Patience,
+    ) {
+        loop {
+            let before = due.len();
+            for (a, b) in twins.iter().flat_map(|(a, b)| [(a, b), (b, a)]) {
+                let may_wait = self.traces.get(a).is_some_and(|trace| ends(trace, patience) > now);
+                if may_wait && !due.contains_key(b) {
+                    due.remove(a);
+                }
+            }
+            if due.len() == before {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, due: &BTreeMap<TraceKey, Option<Closed>>, twins: &[(TraceKey, TraceKey)]) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut group_of: HashMap<TraceKey, usize> = HashMap::new();
+        let neighbours = {
+            let mut map: HashMap<&TraceKey, Vec<&TraceKey>> = HashMap::new();
+            for (a, b) in twins {
+                map.entry(a).or_default().push(b);
+                map.entry(b).or_default().push(a);
+            }
+            map
+        };
+        for start in due.keys() {
+            if group_of.contains_key(start) {
+                continue;
+            }
+            let mut group = Vec::new();
+            let mut rest = vec![start];
+            while let Some(key) = rest.pop() {
+                if group_of.contains_key(key) || !due.contains_key(key) {
+                    continue;
+                }
+                group_of.insert(key.clone(), groups.len());
+                rest.extend(neighbours.get(key).into_iter().flatten());
+                if let Some(trace) = self.remove(key) {
+                    group.push((key.clone(), trace, due.get(key).copied().flatten()));
+                }
+            }
+            groups.push(group);
+        }
+        groups
+    }
+
+    fn remove(&mut self, key: &TraceKey) -> Option<OpenTrace> {
+        let trace = self.traces.remove(key)?;
+        self.records -= trace.records.len();
+        for record in &trace.records {
+            self.keys.remove(&record.resend_key);
+        }
+        Some(trace)
+    }
+}
+
+/// What a tombstone tells of a trace that opens again.
+#[derive(Debug, Clone, Copy)]
+pub struct Reopened {
+    /// Whether its root came.
+    pub root_came: bool,
+    /// Where the tombstone stands.
+    pub place: carry::TombPlace,
+}
+
+/// How many open traces wait for what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Finished, waiting for stragglers.
+    pub linger: usize,
+    /// For their root span.
+    pub root: usize,
+    /// For the span of their log records.
+    pub span: usize,
+}
+
+fn ends(trace: &OpenTrace, patience: Patience) -> u64 {
+    trace.last.saturating_add(patience.idle).min(trace.opened.saturating_add(patience.max_age))
+}
+
+/// Whether a trace is due, and why if it is not finished.
+fn is_due(trace: &OpenTrace, now: u64, patience: Patience, close: Close) -> Option<Option<Closed>> {
+    match (trace.finished, close) {
+        (_, Close::End) | (Some(_), Close::Shutdown { .. }) => return Some(None),
+        (Some(at), Close::ByRule) if at.saturating_add(patience.linger) <= now => return Some(None),
+        (None, Close::Shutdown { open: true }) => return Some(Some(Closed::Shutdown)),
+        _ => {}
+    }
+    let is_finished = trace.finished.is_some();
+    if trace.opened.saturating_add(patience.max_age) <= now {
+        return Some((!is_finished).then_some(Closed::MaxAge));
+    }
+    if trace.last.saturating_add(patience.idle) <= now {
+        return Some((!is_finished).then_some(Closed::Idle));
+    }
+    None
+}
+
+fn to_carry(key: &TraceKey, trace: &OpenTrace) -> carry::OpenTrace {
+    let id = |id: Option<[u8; 8]>| id.map(|id| id.to_vec()).unwrap_or_default();
+    let records = trace.records.iter().map(|record| carry::OpenRecord {
+        segment: record.place.segment.number,
+        kept: record.place.segment.kept,
+        envelope: record.place.envelope,
+        offset: record.place.offset,
+        length: record.place.length,
+        sequence: record.sequence,
+        arrival: record.arrival,
+        resend_key: record.resend_key.to_le_bytes().to_vec(),
+        kind: u32::try_from(i32::from(record.kind)).unwrap_or(0),
+        span: id(record.span),
+        parent: id(record.parent),
+        parent_is_remote: record.parent_is_remote,
+        response: record.response,
+        start_ns: if record.response == 0 { 0 } else { record.start_ns },
+        end_ns: if record.response == 0 { 0 } else { record.end_ns },
+        own: record.own,
+        waits_for: record.waits_for,
+    });
+    carry::OpenTrace {
+        tenant: key.tenant.clone(),
+        prefix: key.prefix.clone(),
+        key: key.id.to_vec(),
+        opened: trace.opened,
+        last: trace.last,
+        root_came: trace.root_came,
+        tombs: trace.tombs.clone(),
+        records: records.collect(),
+    }
+}
+
+fn from_carry(trace: carry::OpenTrace) -> (TraceKey, OpenTrace) {
+    let records = trace.records.into_iter().map(|record| OpenRecord {
+        place: Place {
+            segment: SegmentId { number: record.segment, kept: record.kept },
+            envelope: record.envelope,
+            offset: record.offset,
+            length: record.length,
+        },
+        sequence: record.sequence,
+        arrival: record.arrival,
+        resend_key: record.resend_key.first_chunk().map_or(0, |key| u128::from_le_bytes(*key)),
+        kind: i32::try_from(record.kind).ok().and_then(|kind| Kind::try_from(kind).ok()).unwrap_or(Kind::Span),
+        span: record.span.first_chunk().copied(),
+        parent: record.parent.first_chunk().copied(),
+        parent_is_remote: record.parent_is_remote,
+        response: record.response,
+        start_ns: record.start_ns,
+        end_ns: record.end_ns,
+        own: record.own,
+        waits_for: record.waits_for,
+    });
+    let key = TraceKey {
+        tenant: trace.tenant,
+        prefix: trace.prefix,
+        id: trace.key.first_chunk().copied().unwrap_or_default(),
+    };
+    let open = OpenTrace {
+        records: records.collect(),
+        opened: trace.opened,
+        last: trace.last,
+        root_came: trace.root_came,
+        tombs: trace.tombs,
+        finished: None,
+    };
+    (key, open)
+}
