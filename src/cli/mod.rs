@@ -1,1 +1,64 @@
-//! cli
+//! The commands. Results go to stdout, everything else to stderr.
+//!
+//! Exit status: 0 good, 1 found a fault, 2 used wrongly, 74 storage failed.
+
+pub mod check;
+
+use clap::Parser;
+use clap::Subcommand;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Takes OpenTelemetry GenAI spans and logs, lands OpenAI-chat events as Parquet or JSONL.
+#[derive(Debug, Parser)]
+#[command(name = "chatlake", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the resolved configuration, or all that is wrong with it.
+    Check(check::Arguments),
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// All is well.
+    Good,
+    /// A fault was found and told.
+    Fault,
+    /// It was used wrongly: arguments or configuration.
+    Usage,
+    /// Storage failed: what was acknowledged is safe, but nothing more can be taken.
+    Storage,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Good => Self::SUCCESS,
+            Status::Fault => Self::from(1),
+            Status::Usage => Self::from(2),
+            Status::Storage => Self::from(74),
+        }
+    }
+}
+
+/// Runs the command that the arguments name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are errors of this kind too: clap knows their stream and status.
+            let status = if error.use_stderr() { Status::Usage } else { Status::Good };
+            return if error.print().is_ok() { status.into() } else { Status::Fault.into() };
+        }
+    };
+    let status = match arguments.command {
+        Command::Check(arguments) => check::run(&arguments),
+    };
+    status.into()
+}

@@ -1,0 +1,45 @@
+//! `chatlake check`: the resolved configuration, or all that is wrong with it.
+
+use crate::cli::Status;
+use crate::config::Config;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// What `check` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Configuration file; without it, environment variables and defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Runs `check`.
+pub fn run(arguments: &Arguments) -> Status {
+    match read(arguments.config.as_deref()) {
+        Ok(config) => {
+            print!("{}", config.to_yaml());
+            Status::Good
+        }
+        Err(fault) => {
+            eprint!("{fault}");
+            Status::Fault
+        }
+    }
+}
+
+/// Reads the configuration of a command: its file, if one is named, and the environment.
+///
+/// # Errors
+/// What is wrong, in lines to print.
+pub fn read(file: Option<&Path>) -> Result<Config, String> {
+    let environment = Config::environment();
+    let text = match file {
+        Some(path) => match std::fs::read_to_string(path) {
+            Ok(text) => Some((path.display().to_string(), text)),
+            Err(error) => return Err(format!("{}: cannot be read: {error}\n", path.display())),
+        },
+        None => None,
+    };
+    let named = text.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
+    Config::read(named, &environment).map_err(|faults| faults.to_string())
+}
