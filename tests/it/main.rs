@@ -1,1 +1,17 @@
 //! Integration tests, in one binary: bytes in at the door, rows out of the lake.
+//!
+//! They drive the built program as its users do. What they need besides it (a Python environment with DuckDB, a real
+//! S3 server, a real OpenTelemetry Collector) they install themselves, pinned, once, below `~/.cache/chatlake`;
+//! see [`support::cache`]. A test whose toolchain is missing says so in a line `SKIPPED` on standard error, and
+//! fails where `CI=true`.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
+#![expect(clippy::indexing_slicing, clippy::string_slice, reason = "a test may fail")]
+#![expect(clippy::disallowed_methods, reason = "tests run against the real clock and read the environment")]
+
+mod cli;
+mod collector;
+mod corpus;
+mod crash;
+mod layering;
+mod road;
+mod support;

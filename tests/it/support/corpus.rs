@@ -1,0 +1,115 @@
+//! Recorded requests of real instrumentation libraries.
+//!
+//! A run is a folder with one file a request, named `NNN-SIGNAL.EXT`: SIGNAL is `traces` or `logs` (others are left
+//! out), EXT is `pb` for protobuf and `json` for OTLP/JSON.
+
+use super::{project, shared};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a request tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Traces,
+    Logs,
+}
+
+impl Signal {
+    /// The path of this signal on the HTTP door.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Traces => "/v1/traces",
+            Self::Logs => "/v1/logs",
+        }
+    }
+}
+
+/// One recorded request, as it was sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) signal: Signal,
+    /// Whether the body is OTLP/JSON; else it is protobuf.
+    pub(crate) json: bool,
+    pub(crate) body: Vec<u8>,
+}
+
+/// A recorded run.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    /// The folder's name.
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) requests: Vec<Request>,
+}
+
+/// The runs that the project carries itself: each folder below `tests/golden/DIALECT` that holds requests.
+pub(crate) fn golden() -> Vec<Run> {
+    let dialects = folders(&project().join("tests/golden"));
+    dialects.iter().flat_map(|dialect| runs(dialect)).collect()
+}
+
+/// All recorded runs beside the project, where they are.
+pub(crate) fn recorded() -> Option<Vec<Run>> {
+    Some(runs(&shared()?.join("corpus")))
+}
+
+impl Request {
+    /// The request as protobuf, whatever it was sent as. OTLP/JSON is not converted: `None`.
+    pub(crate) fn protobuf(&self) -> Option<&[u8]> {
+        (!self.json).then_some(self.body.as_slice())
+    }
+
+    /// How many spans or log records a protobuf request has.
+    pub(crate) fn records(&self) -> Option<usize> {
+        let body = self.protobuf()?;
+        Some(match self.signal {
+            Signal::Traces => {
+                let request = ExportTraceServiceRequest::decode(body).expect("a recorded request decodes");
+                let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+                scopes.map(|scope| scope.spans.len()).sum()
+            }
+            Signal::Logs => {
+                let request = ExportLogsServiceRequest::decode(body).expect("a recorded request decodes");
+                let scopes = request.resource_logs.iter().flat_map(|resource| &resource.scope_logs);
+                scopes.map(|scope| scope.log_records.len()).sum()
+            }
+        })
+    }
+}
+
+fn runs(folder: &Path) -> Vec<Run> {
+    folders(folder).into_iter().map(run).filter(|run| !run.requests.is_empty()).collect()
+}
+
+fn run(folder: PathBuf) -> Run {
+    let mut files: Vec<PathBuf> = entries(&folder).into_iter().filter(|path| path.is_file()).collect();
+    files.sort_unstable();
+    let requests = files.iter().filter_map(|file| request(file)).collect();
+    let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
+    Run { name, folder, requests }
+}
+
+fn request(file: &Path) -> Option<Request> {
+    let (stem, extension) = file.file_name()?.to_str()?.rsplit_once('.')?;
+    let signal = match stem.split_once('-')? {
+        (_, "traces") => Signal::Traces,
+        (_, "logs") => Signal::Logs,
+        _ => return None,
+    };
+    let body = fs::read(file).expect("a recorded request can be read");
+    Some(Request { signal, json: extension == "json", body })
+}
+
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = entries(folder).into_iter().filter(|path| path.is_dir()).collect();
+    folders.sort_unstable();
+    folders
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let listing = fs::read_dir(folder).map(|entries| entries.map(|entry| entry.expect("an entry").path()).collect());
+    listing.unwrap_or_default()
+}
