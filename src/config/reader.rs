@@ -53,7 +53,7 @@ impl Reader {
             }
         }
         for (variable, value) in environment {
-            let Some(path) = variable.strip_prefix(PREFIX) else { continue };
+            let Some(path) = variable.strip_prefix(PREFIX).filter(|path| !path.starts_with("TEST_")) else { continue };
             let path = path.to_ascii_lowercase().replace("__", ".");
             let value = match keys.iter().any(|key| key.path == path) && value.trim_start().starts_with(['[', '{']) {
                 true => serde_saphyr::from_str(value).unwrap_or_else(|_| Value::String(value.clone())),
