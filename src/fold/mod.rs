@@ -91,6 +91,8 @@ pub struct Incoming<'a> {
     pub bytes: &'a [u8],
     /// Log time.
     pub arrival: u64,
+    /// Its number among all input records of this writer. Damage leaves gaps.
+    pub sequence: u64,
 }
 
 /// A sealed segment.
@@ -98,8 +100,8 @@ pub struct Incoming<'a> {
 pub struct Segment<'a> {
     /// Its number.
     pub number: u64,
-    /// Sequence number of its first record.
-    pub first_sequence: u64,
+    /// Sequence number of the first record of the next segment.
+    pub next_sequence: u64,
     /// Bytes of its file.
     pub bytes: u64,
     /// Its records in the order of the file.
@@ -257,9 +259,8 @@ impl Fold {
         self.segment = segment.number;
         self.now = self.now.max(segment.now);
         let mut pass = Pass { segment, past, batches: BTreeMap::new(), envelopes: HashMap::new(), loose: Vec::new() };
-        for (_, record) in self.open.records().map(|(key, record)| (pass.batch(&key.prefix).account.carry_in(), record))
-        {
-            debug_assert!(record.sequence < segment.first_sequence);
+        for (key, _) in self.open.records() {
+            pass.batch(&key.prefix).account.carry_in();
         }
         self.window.expire(self.now);
         let keys = self.take_in(&mut pass)?;
@@ -329,10 +330,8 @@ impl Fold {
         let mut seen = HashSet::with_capacity(segment.records.len());
         let this = SegmentId { number: segment.number, kept: false };
         self.segments.insert(this, segment.bytes);
-        let mut sequence = segment.first_sequence;
         for incoming in &segment.records {
-            let number = sequence;
-            sequence += 1;
+            let number = incoming.sequence;
             let envelope = pass.envelope(this, incoming.envelope_at)?;
             let prefix = envelope.prefix.clone().unwrap_or_default();
             pass.batch(&prefix).account.receive();
@@ -377,7 +376,7 @@ impl Fold {
                 None => pass.loose.push(record),
             }
         }
-        self.next_sequence = sequence;
+        self.next_sequence = segment.next_sequence;
         Ok(keys)
     }
 

@@ -104,10 +104,11 @@ impl Story {
             at: 1000 + u64::try_from(at).unwrap(),
             bytes,
             arrival: self.now,
+            sequence: self.sequence + u64::try_from(at).unwrap(),
         });
         let segment = Segment {
             number,
-            first_sequence: self.sequence,
+            next_sequence: self.sequence + u64::try_from(partials.len()).unwrap(),
             bytes: 1 << 20,
             records: records.collect(),
             now: self.now,

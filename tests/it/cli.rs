@@ -53,7 +53,8 @@ fn what_check_prints_is_a_configuration_again() {
 
 #[test]
 fn check_names_all_faults_at_once_with_their_paths() {
-    let (code, _, err) = check("receivers: {otlp: {grpc: {endpont: \"127.0.0.1:5317\"}}}\nroll: {ege: 2m, size: 12 parsecs}\n");
+    let (code, _, err) =
+        check("receivers: {otlp: {grpc: {endpont: \"127.0.0.1:5317\"}}}\nroll: {ege: 2m, size: 12 parsecs}\n");
     assert_eq!(code, FAULT, "{err}");
     assert_names(&err, &["receivers.otlp.grpc.endpont", "roll.ege", "roll.size"]);
 }

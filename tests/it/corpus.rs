@@ -49,7 +49,9 @@ fn as_text(row: &rows::Row) -> String {
 fn the_scorer_finds_every_check_held_on_the_recordings() {
     let test = "the_scorer_finds_every_check_held_on_the_recordings";
     let Some(shared) = shared() else {
-        return say(&format!("SKIPPED {test}: there is no ../shared beside the project; its cases are in tests/golden"));
+        return say(&format!(
+            "SKIPPED {test}: there is no ../shared beside the project; its cases are in tests/golden"
+        ));
     };
     if let Err(why) = super::support::cache::has("python3", "--version") {
         return skip(test, &why);

@@ -59,9 +59,8 @@ impl Ledger {
             landed: reader.number("SELECT count(*) FROM rows"),
             lost: reader.number("SELECT count(*) FROM acknowledged ANTI JOIN rows USING (span_id)"),
             duplicated: reader.number(&twice("span_id")) + reader.number(&twice("event_id")),
-            invented: reader.number(
-                "SELECT count(*) FROM rows ANTI JOIN (FROM acknowledged UNION FROM given_up) USING (span_id)",
-            ),
+            invented: reader
+                .number("SELECT count(*) FROM rows ANTI JOIN (FROM acknowledged UNION FROM given_up) USING (span_id)"),
         }
     }
 }

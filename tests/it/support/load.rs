@@ -144,11 +144,13 @@ pub(crate) fn trace(seed: u64, number: u64) -> (Vec<Span>, Span) {
     let trace = Trace { seed, number };
     let question = format!("Question {number} of load {seed:x}: what is the weather in town {}?", mix(number) % 9999);
     let asked = json!([{"role": "user", "parts": [{"type": "text", "content": question}]}]);
-    let call = json!({"type": "tool_call", "id": format!("call_{number}"), "name": "get_weather", "arguments": {"n": number}});
+    let call =
+        json!({"type": "tool_call", "id": format!("call_{number}"), "name": "get_weather", "arguments": {"n": number}});
     let called = json!([{"role": "assistant", "parts": [call], "finish_reason": "tool_call"}]);
     let result = json!({"type": "tool_call_response", "id": format!("call_{number}"), "response": {"sky": "clear"}});
     let history = json!([asked[0], called[0], {"role": "tool", "parts": [result]}]);
-    let answer = json!([{"role": "assistant", "parts": [{"type": "text", "content": "It is clear."}], "finish_reason": "stop"}]);
+    let answer =
+        json!([{"role": "assistant", "parts": [{"type": "text", "content": "It is clear."}], "finish_reason": "stop"}]);
     let children = vec![
         trace.chat(1, 0, &asked, &called),
         trace.span(

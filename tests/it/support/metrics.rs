@@ -42,8 +42,7 @@ impl Ledger {
     /// Holds the reading against the identity: what came in is somewhere.
     pub(crate) fn check(&self) {
         let came = self.received + self.recovered;
-        let decided =
-            self.landed + self.merged + self.left_out + self.deduplicated + self.rejected + self.quarantined;
+        let decided = self.landed + self.merged + self.left_out + self.deduplicated + self.rejected + self.quarantined;
         assert_eq!(came, decided + self.buffered, "the accounting identity is broken: {self:?}");
     }
 }

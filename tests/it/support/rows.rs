@@ -55,7 +55,8 @@ pub(crate) fn events_below(folder: &Path) -> Vec<chatlake::event::Event> {
             continue;
         }
         let bytes = fs::read(&file).expect("a landed file can be read");
-        let plain = if name.ends_with(".zst") { zstd::decode_all(bytes.as_slice()).expect("a whole file") } else { bytes };
+        let plain =
+            if name.ends_with(".zst") { zstd::decode_all(bytes.as_slice()).expect("a whole file") } else { bytes };
         let mut rest = plain.as_slice();
         while !rest.is_empty() {
             events.push(chatlake::event::Event::decode_length_delimited(&mut rest).expect("a whole message"));

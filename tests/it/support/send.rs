@@ -96,7 +96,12 @@ impl Answer {
 }
 
 /// Posts a body, as it is, with a content type.
-pub(crate) async fn post(url: &str, content_type: &str, encoding: Encoding, body: &[u8]) -> Result<Answer, reqwest::Error> {
+pub(crate) async fn post(
+    url: &str,
+    content_type: &str,
+    encoding: Encoding,
+    body: &[u8],
+) -> Result<Answer, reqwest::Error> {
     let (name, body) = encode(encoding, body);
     let mut request = client().post(url).header("content-type", content_type).body(body);
     if let Some(name) = name {
