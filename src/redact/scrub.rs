@@ -1,0 +1,269 @@
+//! Redacts one text of a record: opens the JSON in it, and lets the rules act on each decoded string.
+
+use super::config::Config;
+use super::config::Fault;
+use super::config::Policy;
+use super::custom;
+use super::fields::Field;
+use super::floor;
+use super::gate::Gate;
+use super::gate::has_escape;
+use super::json;
+use super::json::NotJson;
+use super::json::Place;
+use super::key::Key;
+use super::key::is_identity;
+use super::rule::Role;
+use super::rule::Rules;
+use super::rule::Task;
+use super::rule::Trigger;
+use super::rule::Triggers;
+use super::rule::is_mark;
+use super::rule::mark;
+use std::collections::BTreeMap;
+
+/// How often a string may hold JSON that holds a string that holds JSON. What lies deeper is read as text.
+const DEEPEST: usize = 8;
+/// What rules leave may be for other rules. They act again until nothing changes, but not more often than this.
+const MOST_PASSES: usize = 4;
+
+/// What is counted beside the rules, after them in a [`Tally`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extra {
+    /// Values under names that the configuration lists.
+    Key,
+    /// Identities that were hashed.
+    Identity,
+}
+
+impl Extra {
+    const ALL: [Self; 2] = [Self::Key, Self::Identity];
+
+    /// Stands in marks and in `redaction.counts`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Identity => "identity",
+        }
+    }
+}
+
+/// How often each rule acted, by its number.
+pub(super) type Tally = Vec<u32>;
+
+/// All that redaction goes by.
+#[derive(Debug)]
+pub(super) struct Scrub {
+    policy: Policy,
+    rules: Rules,
+    key: Key,
+    /// Before the built-in rules of `floor`.
+    gate: Option<Gate>,
+    /// Before all rules that the gate does not know, and the names of fields.
+    triggers: Triggers,
+    /// Names of fields that are masked, in lower case.
+    keys: Vec<String>,
+}
+
+impl Scrub {
+    pub(super) fn new(config: &Config, key: Key) -> Result<Self, Vec<Fault>> {
+        let built_in = match config.policy {
+            Policy::Floor | Policy::Strict => floor::rules(),
+            Policy::None => Vec::new(),
+        };
+        let taken: Vec<&str> =
+            built_in.iter().map(|rule| rule.name.as_ref()).chain(Extra::ALL.map(Extra::name)).collect();
+        let (custom, mut faults) = match custom::rules(&config.rules, &taken) {
+            Ok(rules) => (rules, Vec::new()),
+            Err(faults) => (Vec::new(), faults),
+        };
+        faults.extend(config.hash_key.as_ref().and_then(|text| Key::from_text(text).err()));
+        if config.keys.iter().any(String::is_empty) {
+            faults.push(Fault::Key);
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let keys: Vec<String> = config.keys.iter().map(|key| key.to_lowercase()).collect();
+        let names: Vec<Trigger> =
+            keys.iter()
+                .map(|name| {
+                    if custom::is_plain(name) { Trigger::Keywords(vec![name.clone().into()]) } else { Trigger::Always }
+                })
+                .collect();
+        let gate = (config.policy == Policy::Floor).then(Gate::new);
+        let behind_gate = if gate.is_some() { &[] } else { built_in.as_slice() };
+        let triggers = custom.iter().chain(behind_gate).map(|rule| &rule.trigger).chain(&names);
+        let triggers = Triggers::new(triggers);
+        let rules = Rules::new(custom.into_iter().chain(built_in).collect());
+        Ok(Self { policy: config.policy, rules, key, gate, triggers, keys })
+    }
+
+    pub(super) fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// Starts on a record.
+    pub(super) fn run(&self) -> Run<'_> {
+        Run { scrub: self, tally: vec![0; self.rules.rules().len() + Extra::ALL.len()], hashed: BTreeMap::new() }
+    }
+
+    /// Redacts a text that stands alone.
+    pub(super) fn text(&self, text: &mut String) {
+        self.run().field(Field::Text, text);
+    }
+
+    /// Whether an encoded message may hold anything to redact.
+    pub(super) fn suspects_record(&self, encoded: &[u8]) -> bool {
+        self.policy == Policy::Strict || self.suspects(encoded)
+    }
+
+    /// Whether a text, raw JSON or encoded message may hold anything for a rule.
+    fn suspects(&self, bytes: &[u8]) -> bool {
+        match &self.gate {
+            Some(gate) => gate.is_open(bytes) || self.triggers.is_pulled(bytes),
+            None => self.triggers.is_pulled(bytes) || self.triggers.is_any() && has_escape(bytes),
+        }
+    }
+
+    fn is_masked_name(&self, name: Option<&str>) -> bool {
+        !self.keys.is_empty() && name.is_some_and(|name| self.keys.contains(&name.to_lowercase()))
+    }
+
+    /// Adds what another tally counted.
+    pub(super) fn add(&self, tally: &mut Tally, other: &Tally) {
+        for (total, count) in tally.iter_mut().zip(other) {
+            *total += count;
+        }
+    }
+
+    /// Adds counts by name. Names that no rule has are left out.
+    pub(super) fn add_named(&self, tally: &mut Tally, counts: &BTreeMap<String, i64>) {
+        for (name, total) in self.names().zip(tally) {
+            let count = counts.get(name).copied().unwrap_or_default();
+            *total += u32::try_from(count).unwrap_or_default();
+        }
+    }
+
+    /// The counts that are not zero, by name.
+    pub(super) fn named(&self, tally: &Tally) -> BTreeMap<String, i64> {
+        self.names()
+            .zip(tally)
+            .filter(|(_, count)| **count > 0)
+            .map(|(name, count)| (name.to_owned(), i64::from(*count)))
+            .collect()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.rules.rules().iter().map(|rule| rule.name.as_ref()).chain(Extra::ALL.map(Extra::name))
+    }
+}
+
+/// Redaction of one record.
+pub(super) struct Run<'s> {
+    scrub: &'s Scrub,
+    tally: Tally,
+    /// Identities of this record that were replaced, with what stands in their place.
+    hashed: BTreeMap<String, String>,
+}
+
+/// A text on its way through the rules.
+#[derive(Clone, Copy)]
+struct Step {
+    role: Role,
+    /// Whether it is JSON, whatever it begins with.
+    is_json: bool,
+    again: bool,
+    depth: usize,
+}
+
+impl Run<'_> {
+    /// Redacts one field.
+    pub(super) fn field(&mut self, field: Field<'_>, text: &mut String) {
+        let strict = self.scrub.policy == Policy::Strict;
+        let (role, is_json, name) = match field {
+            Field::Identity | Field::Number if strict => return self.hash(field, text),
+            Field::Identity | Field::Number => (Role::Identity, false, None),
+            Field::Text => (Role::Text, false, None),
+            Field::Name => (Role::Name, false, None),
+            Field::Json(name) => (Role::Text, true, name),
+            Field::Tag(name) => (Role::Text, false, Some(name)),
+        };
+        for pass in 0..MOST_PASSES {
+            let step = Step { role, is_json, again: pass > 0, depth: 0 };
+            let new = match field {
+                Field::Tag(_) => self.token(Place::Value(name), text, step),
+                _ => self.value(text, name, step),
+            };
+            let Some(new) = new else { break };
+            *text = new;
+        }
+    }
+
+    /// What was done.
+    pub(super) fn finish(self) -> Tally {
+        self.tally
+    }
+
+    fn hash(&mut self, field: Field<'_>, text: &mut String) {
+        if text.is_empty() || is_identity(text) {
+            return;
+        }
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        let is_number = field == Field::Number && !digits.is_empty();
+        let hash = self.scrub.key.identity(if is_number { &digits } else { text });
+        self.count(Extra::Identity);
+        if is_number {
+            self.hashed.insert(digits, hash.clone());
+        }
+        self.hashed.insert(std::mem::replace(text, hash.clone()), hash);
+    }
+
+    fn masked(&mut self) -> String {
+        self.count(Extra::Key);
+        mark(Extra::Key.name())
+    }
+
+    fn count(&mut self, extra: Extra) {
+        if let Some(total) = self.tally.get_mut(self.scrub.rules.rules().len() + extra as usize) {
+            *total += 1;
+        }
+    }
+
+    /// Redacts a text that may be JSON and stands under a name.
+    fn value(&mut self, text: &str, name: Option<&str>, step: Step) -> Option<String> {
+        let masked = self.scrub.is_masked_name(name);
+        if !masked && self.hashed.is_empty() && !self.scrub.suspects(text.as_bytes()) {
+            return None;
+        }
+        if step.depth < DEEPEST && (step.is_json || json::looks_like(text)) {
+            let before = self.tally.clone();
+            let inner = Step { is_json: false, depth: step.depth + 1, ..step };
+            match json::rewrite(text, name, &mut |place, text| self.token(place, text, inner)) {
+                Ok(new) => return new,
+                Err(NotJson) => self.tally = before,
+            }
+        }
+        let task = Task { role: step.role, key: &self.scrub.key, again: step.again };
+        self.scrub.rules.apply(text, task, &mut self.tally)
+    }
+
+    /// Redacts a token of a JSON text.
+    fn token(&mut self, place: Place<'_>, text: &str, step: Step) -> Option<String> {
+        let name = match place {
+            Place::Key => return self.value(text, None, Step { role: Role::Name, ..step }),
+            Place::Value(name) | Place::Number(name) => name,
+            Place::Nest(name) => return self.scrub.is_masked_name(name).then(|| self.masked()),
+        };
+        if self.scrub.is_masked_name(name) {
+            if text.is_empty() || is_mark(text) {
+                return None;
+            }
+            return Some(self.masked());
+        }
+        if let Some(hash) = self.hashed.get(text) {
+            return Some(hash.clone());
+        }
+        self.value(text, None, step)
+    }
+}
