@@ -18,9 +18,14 @@ use crate::event::ToolExecution;
 use chrono::DateTime;
 use chrono::Datelike as _;
 use chrono::Timelike as _;
+use flate2::write::GzEncoder;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io;
+use std::io::Write;
+
+/// Level of Zstandard for lines.
+const ZSTD_LEVEL: i32 = 3;
 
 /// How `messages[].tool_calls[]` look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -74,6 +79,59 @@ pub fn line(event: &Event, form: ToolCallForm, out: &mut Vec<u8>) {
     row.list("notes", &event.notes, |text, out| string(text, out));
     row.close();
     out.push(b'\n');
+}
+
+/// How a file of lines is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// gzip.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+}
+
+/// Encodes rows as one file.
+///
+/// # Errors
+/// When the compressor fails, which in memory it does not.
+pub(super) fn encode(rows: &[Event], form: ToolCallForm, compression: Compression) -> io::Result<Vec<u8>> {
+    let mut row_line = Vec::new();
+    let mut lines = |out: &mut dyn Write| {
+        rows.iter().try_for_each(|row| {
+            row_line.clear();
+            line(row, form, &mut row_line);
+            out.write_all(&row_line)
+        })
+    };
+    pack(compression, &mut lines)
+}
+
+/// Compresses what `write` writes.
+pub(super) fn pack(
+    compression: Compression,
+    write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<Vec<u8>> {
+    match compression {
+        Compression::None => {
+            let mut out = Vec::new();
+            write(&mut out)?;
+            Ok(out)
+        }
+        Compression::Gzip => {
+            let mut out = GzEncoder::new(Vec::new(), flate2::Compression::default());
+            write(&mut out)?;
+            out.finish()
+        }
+        Compression::Zstd => {
+            let mut out = zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
+            write(&mut out)?;
+            out.finish()
+        }
+    }
 }
 
 fn message(message: &Message, form: ToolCallForm, out: &mut Vec<u8>) {
@@ -411,7 +469,7 @@ fn float(value: f64, out: &mut Vec<u8>) {
 
 /// Writes microseconds since 1970 as RFC 3339. Years beyond four digits carry a sign, as ISO 8601 has it; times that no
 /// calendar reaches are null.
-fn time(micros: i64, out: &mut Vec<u8>) {
+pub(super) fn time(micros: i64, out: &mut Vec<u8>) {
     let Some(time) = DateTime::from_timestamp_micros(micros) else {
         return out.extend_from_slice(b"null");
     };

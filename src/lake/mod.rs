@@ -2,18 +2,27 @@
 //!
 //! | file | pure | what it does |
 //! |---|---|---|
+//! | `key` | yes | keys of objects |
+//! | `partition` | yes | which folder a row belongs to |
 //! | `schema` | yes | names, kinds and field ids of the columns |
-//! | `columns` | yes | rows as Arrow columns |
-//! | `rows` | yes | Arrow columns as rows |
-//! | `parquet` | yes | columns as a Parquet file |
+//! | `columns`, `rows` | yes | rows as Arrow columns, and back |
+//! | `parquet` | yes | columns as a Parquet file, and back |
 //! | `jsonl` | yes | a row as a line of JSON |
+//! | `proto` | yes | a row as a length-delimited message |
+//! | `encode` | yes | rows as files, ready to be stored |
+//! | `manifest` | yes | what a fold decided under one prefix |
 
 mod columns;
+pub mod encode;
 pub mod jsonl;
-pub mod parquet;
+pub mod key;
+pub mod manifest;
+mod parquet;
+pub mod partition;
+mod proto;
 mod rows;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod schema;
 
 /// Whether a JSON text says nothing: such a column is null.
