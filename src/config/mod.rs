@@ -6,6 +6,7 @@
 pub mod reader;
 pub mod units;
 
+use crate::redact;
 pub use reader::Faults;
 pub use reader::Key;
 use reader::Reader;
@@ -38,7 +39,6 @@ keys! {
     "store.format" = "parquet": "parquet, jsonl or proto.";
     "store.compression" = "zstd": "Of jsonl: none, gzip or zstd.";
     "store.partition" = "date={date}": "Folders below events/; keys: date, hour, env, service, conv_id, run_id, event_type, source.";
-    "store.max_file" = "32MiB": "Where a file is cut, in bytes of rows before compression.";
     "store.max_partitions" = "1024": "Open partitions of one segment; rows beyond go to __overflow__.";
     "store.concurrency" = "4": "Uploads at once.";
     "store.tool_calls" = "openai": "Form of tool calls in jsonl: openai or flat.";
@@ -53,6 +53,10 @@ keys! {
     "buffer.cap" = "8GiB": "Log and outbox together; near it, senders are asked to retry.";
     "disk.reserve" = "128MiB": "Free space that is left to others.";
     "redaction.policy" = "floor": "floor masks secrets, e-mail and home paths; strict masks more; none.";
+    "redaction.content" = "full": "How much of conversations is kept: full, excerpt, hash or none.";
+    "redaction.rules" = "": "List of rules of your own: name, pattern, keyword, mode (mask, hash or drop).";
+    "redaction.keys" = "": "List of names whose values are masked, whatever they hold.";
+    "redaction.hash_key" = "": "Secret of the keyed hashes; without one, a random key is kept in data.dir.";
     "unknown" = "drop": "Spans and logs that no dialect knows: drop or keep.";
     "shutdown.grace" = "8s": "How long uploads go on after SIGTERM.";
     "shutdown.close_open" = "false": "Close open traces at shutdown: for pods without a volume.";
@@ -81,7 +85,7 @@ pub struct Config {
     pub dedupe_records: u64,
     pub buffer_cap: u64,
     pub disk_reserve: u64,
-    pub redaction_policy: String,
+    pub redaction: redact::Config,
     pub keep_unknown: bool,
     pub shutdown_grace: Duration,
     pub shutdown_close_open: bool,
@@ -101,7 +105,6 @@ pub struct Store {
     pub format: Format,
     pub compression: Compression,
     pub partition: String,
-    pub max_file: u64,
     pub max_partitions: u64,
     pub concurrency: u64,
     pub flat_tool_calls: bool,
@@ -172,7 +175,6 @@ impl Config {
                 format: r.get("store.format", |text| word(text, FORMATS)).unwrap_or(Format::Parquet),
                 compression: r.get("store.compression", compression).unwrap_or(Compression::Zstd),
                 partition: r.must("store.partition", text),
-                max_file: r.must("store.max_file", positive),
                 max_partitions: r.must("store.max_partitions", at_least_one),
                 concurrency: r.must("store.concurrency", at_least_one),
                 flat_tool_calls: r.must("store.tool_calls", |text| word(text, &[("openai", false), ("flat", true)])),
@@ -189,9 +191,7 @@ impl Config {
             dedupe_records: r.must("dedupe.records", count),
             buffer_cap: r.must("buffer.cap", positive),
             disk_reserve: r.must("disk.reserve", size),
-            redaction_policy: r.must("redaction.policy", |text| {
-                word(text, &[("floor", "floor"), ("strict", "strict"), ("none", "none")]).map(str::to_owned)
-            }),
+            redaction: redaction(&mut r),
             keep_unknown: r.must("unknown", |text| word(text, &[("drop", false), ("keep", true)])),
             shutdown_grace: r.must("shutdown.grace", duration),
             shutdown_close_open: r.must("shutdown.close_open", truth),
@@ -238,6 +238,38 @@ impl Config {
         }
         out
     }
+}
+
+fn redaction(r: &mut Reader) -> redact::Config {
+    use redact::Content;
+    use redact::Policy;
+    const POLICIES: &[(&str, Policy)] = &[("floor", Policy::Floor), ("strict", Policy::Strict), ("none", Policy::None)];
+    const CONTENTS: &[(&str, Content)] =
+        &[("full", Content::Full), ("excerpt", Content::Excerpt), ("hash", Content::Hash), ("none", Content::None)];
+    fn shown<T: serde::Serialize>(list: &Vec<T>) -> String {
+        if list.is_empty() { String::new() } else { serde_json::to_string(list).unwrap_or_default() }
+    }
+    let config = redact::Config {
+        policy: r.must("redaction.policy", |text| word(text, POLICIES)),
+        content: r.get("redaction.content", |text| word(text, CONTENTS)).unwrap_or_default(),
+        rules: r.tree("redaction.rules", shown),
+        keys: r.tree("redaction.keys", shown),
+        hash_key: r.get("redaction.hash_key", |text| Ok(redact::KeyText::new(text))),
+    };
+    r.mask("redaction.hash_key");
+    // Whatever the key will be, rules are refused alike.
+    let key = config.hash_key.as_ref().map_or_else(|| Ok(redact::Key::new(&[0; 32])), redact::Key::from_text);
+    match key.map_err(|fault| vec![fault]).and_then(|key| redact::Redactor::new(&config, key)) {
+        Ok(_) => {}
+        Err(faults) => faults.iter().for_each(|fault| r.fault(chain(fault))),
+    }
+    config
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
 }
 
 fn compression(text: &str) -> Result<Compression, String> {

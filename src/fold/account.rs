@@ -65,6 +65,17 @@ impl Account {
         ranges
     }
 
+    /// Adds the books of another prefix.
+    pub fn add(&mut self, other: &Self) {
+        self.carried_in += other.carried_in;
+        self.received += other.received;
+        self.carried_out += other.carried_out;
+        for (fate, count) in &other.decided {
+            *self.decided.entry(fate.clone()).or_default() += count;
+        }
+        self.sequences.extend_from_slice(&other.sequences);
+    }
+
     /// Whether the books agree.
     pub fn balances(&self) -> bool {
         self.carried_in + self.received == self.decided.values().sum::<u64>() + self.carried_out
