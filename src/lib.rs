@@ -17,4 +17,5 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod metrics;
+pub mod net;
 pub mod stop;

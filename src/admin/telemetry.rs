@@ -1,0 +1,1 @@
+//! Logs to stderr, and the telemetry of the process itself.
