@@ -41,7 +41,7 @@ impl Account {
         self.received += 1;
     }
 
-    pub(super) fn decide(&mut self, sequence: u64, fate: Fate) {
+    pub(crate) fn decide(&mut self, sequence: u64, fate: Fate) {
         *self.decided.entry(fate).or_default() += 1;
         self.sequences.push(sequence);
     }

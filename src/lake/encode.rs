@@ -2,8 +2,8 @@
 //!
 //! - Rows of a file are in the order of conversation, time and event id. A chat event repeats its whole history: so
 //!   ordered, a compressor finds it.
-//! - A new file begins before a row would take it past [`FILE_BYTES`], counted as messages of the row's protocol before
-//!   compression, so that all formats cut alike; a larger row has a file of its own.
+//! - A new file begins before a row would take it past [`Settings::file_bytes`], counted as messages of the row's
+//!   protocol before compression, so that all formats cut alike; a larger row has a file of its own.
 //! - The same rows give the same bytes under the same keys.
 
 #[cfg(test)]
@@ -34,8 +34,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 
-/// Bytes of rows in a file.
-pub const FILE_BYTES: usize = 32 << 20;
+/// Bytes of records in a file of those that could not be mapped.
+const DEAD_BYTES: usize = 32 << 20;
 /// Bytes of a text in a bound.
 const BOUND_BYTES: usize = 128;
 
@@ -97,6 +97,8 @@ pub struct Settings {
     pub template: Template,
     /// How many partitions one fold may open under one prefix.
     pub partitions: usize,
+    /// Bytes of rows in a file.
+    pub file_bytes: u64,
 }
 
 /// A file, ready to be stored.
@@ -142,7 +144,7 @@ impl Iterator for Files<'_> {
             None => (self.partitions.next()?, 0),
         };
         let rest = partition.rows.get(start..).unwrap_or_default();
-        let count = fitting(rest);
+        let count = fitting(rest, self.settings.file_bytes);
         let rows = rest.get(..count).unwrap_or(rest);
         let file = self.settings.format.encode(rows).map(|bytes| {
             let path = partition.path(&self.name.to_string());
@@ -161,11 +163,11 @@ impl Iterator for Files<'_> {
 }
 
 /// How many of these rows one file takes.
-fn fitting(rows: &[Event]) -> usize {
-    let mut bytes = 0usize;
+fn fitting(rows: &[Event], limit: u64) -> usize {
+    let mut bytes = 0u64;
     let fits = |row: &&Event| {
-        bytes = bytes.saturating_add(row.encoded_len());
-        bytes <= FILE_BYTES
+        bytes = bytes.saturating_add(u64::try_from(row.encoded_len()).unwrap_or(u64::MAX));
+        bytes <= limit
     };
     rows.iter().take_while(fits).count().max(1)
 }
@@ -182,7 +184,7 @@ pub fn dead(writer: &Writer, segment: u64, dead: &[Dead]) -> Vec<File> {
         let mut bytes = String::new();
         let mut rows = 0;
         for record in records {
-            if rows > 0 && bytes.len() + record.text.len() > FILE_BYTES {
+            if rows > 0 && bytes.len() + record.text.len() > DEAD_BYTES {
                 files.push(dead_file(&mut name, &date, &std::mem::take(&mut bytes), rows));
                 rows = 0;
             }

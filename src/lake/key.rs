@@ -22,7 +22,7 @@ pub const DEAD: &str = "_dead";
 pub const COMMITS: &str = "_commits";
 
 /// Bytes that a writer's name may have.
-const LONGEST_WRITER: usize = 64;
+const LONGEST_WRITER: usize = 96;
 /// Bytes that a prefix may have.
 const LONGEST_PREFIX: usize = 128;
 
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn names_that_could_leave_their_place_are_refused() {
-        for odd in ["", ".", "..", "a/b", "a b", "_x", &"w".repeat(65)] {
+        for odd in ["", ".", "..", "a/b", "a b", "_x", &"w".repeat(97)] {
             assert!(odd.parse::<Writer>().is_err(), "{odd}");
         }
         for odd in ["..", "a/../b", "a//b", "events", "a/_commits", "a b", "%2e", &"p".repeat(129)] {

@@ -11,12 +11,16 @@
 //! | `proto` | yes | a row as a length-delimited message |
 //! | `encode` | yes | rows as files, ready to be stored |
 //! | `manifest` | yes | what a fold decided under one prefix |
+//! | `outbox` | | files on the local disk until the store has them |
+//! | `pack` | | what a fold decided becomes an entry of the outbox |
 
 mod columns;
 pub mod encode;
 pub mod jsonl;
 pub mod key;
 pub mod manifest;
+pub mod outbox;
+pub mod pack;
 mod parquet;
 pub mod partition;
 mod proto;

@@ -117,7 +117,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("pricing", &["event"]),
     ("wal", &["event", "redact", "clock", "metrics", "stop"]),
     ("fold", &["event", "pricing"]),
-    ("lake", &["event", "fold", "clock", "metrics", "stop"]),
+    ("lake", &["event", "fold", "wal", "clock", "metrics", "stop"]),
     ("receiver", &["event", "dialect", "redact", "wal", "clock", "metrics", "net", "stop"]),
     ("admin", &["metrics", "clock", "net", "stop"]),
     ("net", &["metrics", "stop"]),

@@ -5,9 +5,10 @@ use crate::lake::samples::some;
 use bytes::Bytes;
 
 const NOW: i64 = 1_795_251_601_250_000;
+const FILE_BYTES: u64 = 1 << 20;
 
 fn settings(format: Format) -> Settings {
-    Settings { format, template: partition::DEFAULT.parse().unwrap(), partitions: 100 }
+    Settings { format, template: partition::DEFAULT.parse().unwrap(), partitions: 100, file_bytes: FILE_BYTES }
 }
 
 fn formats() -> Vec<Format> {
@@ -59,12 +60,13 @@ fn rows_of_a_file_are_in_order() {
 fn a_file_ends_before_it_is_too_large_and_a_larger_row_has_its_own() {
     let sized =
         |id: &str, bytes: usize| Event { attributes: some(&format!("\"{}\"", "x".repeat(bytes))), ..bare(id, id, NOW) };
-    const THIRD: usize = FILE_BYTES / 3;
+    let whole = usize::try_from(FILE_BYTES).unwrap();
+    let third = whole / 3;
     let rows = vec![
-        sized("a", THIRD),
-        sized("b", THIRD),
-        sized("c", THIRD),
-        sized("d", FILE_BYTES + 1),
+        sized("a", third),
+        sized("b", third),
+        sized("c", third),
+        sized("d", whole + 1),
         sized("e", 1),
         sized("f", 1),
     ];

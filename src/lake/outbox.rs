@@ -1,0 +1,447 @@
+//! The outbox: what folds gave, on the local disk until the store has it.
+//!
+//! One folder an entry, named by the segment whose fold made it:
+//!
+//! ```text
+//! outbox/000000000012.tmp/      being written; dropped at start
+//! outbox/000000000012/          in place: the rename is the commit point of the fold
+//!   entry.json                  what is to be stored: key, file, length and SHA-256
+//!   0000.part 0001.part ...     the objects: data files first, then for each prefix its manifest
+//!   carry, window, tombs ...    files beside it, which the fold reads back: bytes without a meaning here
+//!   parked.json                 which prefixes the store refuses for now, and why
+//!   stored.json                 entry.json, renamed when all is stored; the objects are deleted after that
+//! ```
+//!
+//! - Files and the folder are synced, then the folder is renamed, then its parent is synced. An entry is whole or it is
+//!   not there.
+//! - Nothing of an entry changes but by the renames and removals above.
+//! - The files beside an entry outlive its objects: [`Outbox::clean`] removes those that nobody needs any more.
+//! - An error of the disk says what every error of a disk says: it may have happened. Start again by reading.
+
+#[cfg(test)]
+mod tests;
+
+use super::encode::sha256;
+use super::key::Prefix;
+use crate::wal::disk;
+use crate::wal::disk::Disk;
+use serde::Deserialize;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+const INDEX: &str = "entry.json";
+const STORED: &str = "stored.json";
+const PARKED: &str = "parked.json";
+const PART: &str = ".part";
+const TMP: &str = ".tmp";
+/// The version of the index.
+const VERSION: u32 = 1;
+
+/// The outbox of a data directory.
+#[derive(Debug)]
+pub struct Outbox {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    entries: Mutex<BTreeMap<u64, Entry>>,
+    /// Held by whoever changes an entry that is in place, for the fold and the uploads both do.
+    changing: Mutex<()>,
+}
+
+/// What is known of an entry without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    state: State,
+    bytes: u64,
+}
+
+/// How far an entry has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// To be stored.
+    Waiting,
+    /// Refused by the store for now.
+    Parked,
+    /// Stored; what is left of it are files beside it.
+    Stored,
+}
+
+/// What an entry holds: what `entry.json` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    version: u32,
+    /// The segment whose fold made it.
+    pub segment: u64,
+    /// What is to be stored, by prefix.
+    pub shipments: Vec<Shipment>,
+}
+
+/// What is to be stored under one prefix: files, and last the manifest that makes them visible.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shipment {
+    /// The prefix.
+    pub prefix: String,
+    /// The files.
+    pub files: Vec<Object>,
+    /// The manifest.
+    pub manifest: Object,
+}
+
+/// One object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// Its key below the store's URL.
+    pub key: String,
+    /// The file in the entry.
+    pub file: String,
+    /// Length.
+    pub bytes: u64,
+    /// SHA-256 in hex.
+    pub sha256: String,
+}
+
+/// Why parts of an entry are parked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// The reason for each prefix that the store refuses.
+    pub refused: BTreeMap<String, String>,
+    /// Prefixes of which all is stored.
+    pub stored: Vec<String>,
+}
+
+/// What waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Entries that are to be stored, parked ones included.
+    pub entries: usize,
+    /// Entries that the store refuses for now.
+    pub parked: usize,
+    /// Bytes of all files of the outbox.
+    pub bytes: u64,
+    /// The oldest entry that is to be stored.
+    pub oldest: Option<u64>,
+}
+
+impl Outbox {
+    /// Opens the outbox in `dir`, making it where it is missing. Drops what was being written when the last process
+    /// ended, and the objects of entries that are stored.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn open(disk: Arc<dyn Disk>, dir: &Path) -> io::Result<Self> {
+        disk::create_dir_all(disk.as_ref(), dir)?;
+        // What is seen from here on is durable: it may have been renamed just before the last process ended.
+        disk.sync_dir(dir)?;
+        let outbox = Self { disk, dir: dir.to_owned(), entries: Mutex::default(), changing: Mutex::default() };
+        for found in outbox.disk.list(dir)? {
+            if !found.is_dir {
+                continue;
+            }
+            if found.name.ends_with(TMP) {
+                disk::remove_dir_all(outbox.disk.as_ref(), &dir.join(&found.name))?;
+            } else if let Some(segment) = segment_of(&found.name) {
+                outbox.take_up(segment)?;
+            }
+        }
+        Ok(outbox)
+    }
+
+    fn take_up(&self, segment: u64) -> io::Result<()> {
+        let folder = self.folder(segment);
+        // One that was being removed when the last process ended.
+        if self.disk.list(&folder)?.is_empty() {
+            return self.disk.remove_dir(&folder);
+        }
+        let entry = self.look(segment)?;
+        self.entries().insert(segment, entry);
+        if entry.state == State::Stored {
+            self.disk.sync_dir(&folder)?;
+            self.drop_objects(segment)?;
+        }
+        Ok(())
+    }
+
+    fn look(&self, segment: u64) -> io::Result<Entry> {
+        let files = self.disk.list(&self.folder(segment))?;
+        let has = |name| files.iter().any(|file| file.name == name);
+        let state = match (has(STORED), has(PARKED)) {
+            (true, _) => State::Stored,
+            (false, true) => State::Parked,
+            (false, false) => State::Waiting,
+        };
+        Ok(Entry { state, bytes: files.iter().map(|file| file.len).sum() })
+    }
+
+    /// The last entry: the fold goes on behind it.
+    pub fn last(&self) -> Option<u64> {
+        self.entries().keys().next_back().copied()
+    }
+
+    /// A file beside an entry.
+    ///
+    /// # Errors
+    /// What the disk says; not found where it was cleaned away.
+    pub fn read_beside(&self, segment: u64, name: &str) -> io::Result<Vec<u8>> {
+        disk::read(self.disk.as_ref(), &self.folder(segment).join(name))
+    }
+
+    /// A file beside an entry, to be read in parts.
+    ///
+    /// # Errors
+    /// What the disk says; not found where it was cleaned away.
+    pub fn open_beside(&self, segment: u64, name: &str) -> io::Result<Box<dyn disk::File>> {
+        self.disk.open(&self.folder(segment).join(name))
+    }
+
+    /// Begins an entry. What an earlier attempt left is dropped.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn begin(&self, segment: u64) -> io::Result<Draft<'_>> {
+        let dir = self.dir.join(format!("{segment:012}{TMP}"));
+        disk::remove_dir_all(self.disk.as_ref(), &dir)?;
+        self.disk.create_dir(&dir)?;
+        let index = Index { version: VERSION, segment, shipments: Vec::new() };
+        Ok(Draft { outbox: self, dir, index, files: Vec::new(), bytes: 0, parts: 0 })
+    }
+
+    /// The entries that are to be stored, oldest first; parked ones are not among them.
+    pub fn waiting(&self) -> Vec<u64> {
+        self.in_state(State::Waiting)
+    }
+
+    /// The entries that the store refused, oldest first.
+    pub fn parked(&self) -> Vec<u64> {
+        self.in_state(State::Parked)
+    }
+
+    fn in_state(&self, state: State) -> Vec<u64> {
+        self.entries().iter().filter(|(_, entry)| entry.state == state).map(|(segment, _)| *segment).collect()
+    }
+
+    /// What waits.
+    pub fn backlog(&self) -> Backlog {
+        let entries = self.entries();
+        let mut backlog = Backlog::default();
+        for (segment, entry) in &*entries {
+            backlog.bytes += entry.bytes;
+            if entry.state != State::Stored {
+                backlog.entries += 1;
+                backlog.oldest.get_or_insert(*segment);
+            }
+            backlog.parked += usize::from(entry.state == State::Parked);
+        }
+        backlog
+    }
+
+    /// Reads what an entry holds.
+    ///
+    /// # Errors
+    /// What the disk says, and invalid data where the index is no index.
+    pub fn index(&self, segment: u64) -> io::Result<Index> {
+        let bytes = disk::read(self.disk.as_ref(), &self.folder(segment).join(INDEX))?;
+        let index: Index = serde_json::from_slice(&bytes).map_err(invalid)?;
+        if index.version > VERSION {
+            return Err(invalid(format!("entry {segment} of the outbox is of version {}", index.version)));
+        }
+        Ok(index)
+    }
+
+    /// Reads the bytes of an object of an entry.
+    ///
+    /// # Errors
+    /// What the disk says, and invalid data where they are not what was written.
+    pub fn object(&self, segment: u64, object: &Object) -> io::Result<Vec<u8>> {
+        let bytes = disk::read(self.disk.as_ref(), &self.folder(segment).join(&object.file))?;
+        if sha256(&bytes) == object.sha256 {
+            Ok(bytes)
+        } else {
+            Err(invalid(format!("{} of entry {segment} of the outbox is damaged", object.file)))
+        }
+    }
+
+    /// What the store refused of an entry, where it did.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn why_parked(&self, segment: u64) -> io::Result<Option<Parked>> {
+        match disk::read(self.disk.as_ref(), &self.folder(segment).join(PARKED)) {
+            // A note that cannot be read is no reason to stop: the entry is tried from its beginning.
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes that the store refuses parts of an entry. It is not among the waiting ones any more.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn park(&self, segment: u64, parked: &Parked) -> io::Result<()> {
+        let _changing = self.changing.lock();
+        let folder = self.folder(segment);
+        let bytes = serde_json::to_vec(parked).map_err(io::Error::other)?;
+        let new = folder.join(format!("{PARKED}{TMP}"));
+        disk::write(self.disk.as_ref(), &new, &bytes)?;
+        self.disk.rename(&new, &folder.join(PARKED))?;
+        self.disk.sync_dir(&folder)?;
+        if let Some(entry) = self.entries().get_mut(&segment) {
+            entry.state = State::Parked;
+        }
+        Ok(())
+    }
+
+    /// Notes that all of an entry is stored, and deletes its objects.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn stored(&self, segment: u64) -> io::Result<()> {
+        let _changing = self.changing.lock();
+        let folder = self.folder(segment);
+        self.disk.rename(&folder.join(INDEX), &folder.join(STORED))?;
+        // Before the first object goes: an entry that is to be stored must have all of its own.
+        self.disk.sync_dir(&folder)?;
+        self.drop_objects(segment)
+    }
+
+    fn drop_objects(&self, segment: u64) -> io::Result<()> {
+        let folder = self.folder(segment);
+        let mut left = 0;
+        for file in self.disk.list(&folder)? {
+            if file.name.ends_with(PART) || file.name.starts_with(PARKED) {
+                self.disk.remove_file(&folder.join(&file.name))?;
+            } else {
+                left += file.len;
+            }
+        }
+        self.entries().insert(segment, Entry { state: State::Stored, bytes: left });
+        Ok(())
+    }
+
+    /// Removes the files beside entries that nobody needs, and the entries of which then nothing is left. `needs` says
+    /// whether the file of this name beside the entry of this segment is needed. Nothing beside the last entry is
+    /// removed: the fold goes on from there.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn clean(&self, needs: &dyn Fn(u64, &str) -> bool) -> io::Result<()> {
+        let _changing = self.changing.lock();
+        let entries: Vec<(u64, Entry)> = self.entries().iter().map(|(segment, entry)| (*segment, *entry)).collect();
+        let last = self.last();
+        for (segment, entry) in entries.into_iter().filter(|(segment, _)| Some(*segment) != last) {
+            let folder = self.folder(segment);
+            let mut left = 0;
+            let mut kept = 0;
+            for file in self.disk.list(&folder)? {
+                let ours = file.name.ends_with(PART) || [INDEX, STORED, PARKED].contains(&file.name.as_str());
+                if !ours && !file.name.ends_with(TMP) && !needs(segment, &file.name) {
+                    self.disk.remove_file(&folder.join(&file.name))?;
+                    continue;
+                }
+                left += file.len;
+                kept += usize::from(file.name != STORED);
+            }
+            if entry.state == State::Stored && kept == 0 {
+                disk::remove_dir_all(self.disk.as_ref(), &folder)?;
+                self.entries().remove(&segment);
+            } else if let Some(entry) = self.entries().get_mut(&segment) {
+                entry.bytes = left;
+            }
+        }
+        Ok(())
+    }
+
+    fn folder(&self, segment: u64) -> PathBuf {
+        self.dir.join(format!("{segment:012}"))
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<u64, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An entry that is being written. Dropped without [`Draft::commit`], it is as if it had never been.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    outbox: &'a Outbox,
+    dir: PathBuf,
+    index: Index,
+    /// Files of the shipment at hand.
+    files: Vec<Object>,
+    bytes: u64,
+    parts: usize,
+}
+
+impl Draft<'_> {
+    /// Adds a file of the shipment at hand. `key` is below the prefix.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn file(&mut self, prefix: &Prefix, key: &str, bytes: &[u8]) -> io::Result<()> {
+        let object = self.part(prefix.join(key), bytes)?;
+        self.files.push(object);
+        Ok(())
+    }
+
+    /// Adds the manifest of the shipment at hand, which is then complete. `key` is below the store's URL.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn manifest(&mut self, prefix: &Prefix, key: String, bytes: &[u8]) -> io::Result<()> {
+        let manifest = self.part(key, bytes)?;
+        let files = std::mem::take(&mut self.files);
+        self.index.shipments.push(Shipment { prefix: prefix.to_string(), files, manifest });
+        Ok(())
+    }
+
+    /// Adds a file beside the entry. Names are plain and end in none of the endings above.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn beside(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.write(name, bytes)
+    }
+
+    /// Puts the entry in place: when this returns, it is durable.
+    ///
+    /// # Errors
+    /// What the disk says. The entry may be in place nevertheless: only reading the disk again tells.
+    pub fn commit(mut self) -> io::Result<()> {
+        let index = serde_json::to_vec(&self.index).map_err(io::Error::other)?;
+        let state = if self.index.shipments.is_empty() { State::Stored } else { State::Waiting };
+        self.write(if state == State::Stored { STORED } else { INDEX }, &index)?;
+        let (disk, segment) = (self.outbox.disk.as_ref(), self.index.segment);
+        disk.sync_dir(&self.dir)?;
+        disk.rename(&self.dir, &self.outbox.folder(segment))?;
+        disk.sync_dir(&self.outbox.dir)?;
+        self.outbox.entries().insert(segment, Entry { state, bytes: self.bytes });
+        Ok(())
+    }
+
+    fn part(&mut self, key: String, bytes: &[u8]) -> io::Result<Object> {
+        let file = format!("{:04}{PART}", self.parts);
+        self.parts += 1;
+        self.write(&file, bytes)?;
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        Ok(Object { key, file, bytes: length, sha256: sha256(bytes) })
+    }
+
+    fn write(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        disk::write(self.outbox.disk.as_ref(), &self.dir.join(name), bytes)
+    }
+}
+
+fn segment_of(name: &str) -> Option<u64> {
+    if name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_digit()) { name.parse().ok() } else { None }
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
