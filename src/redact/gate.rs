@@ -5,6 +5,7 @@
 //! never stays shut for something. What it checks around a literal lies within one string and is bounded, so that the
 //! pass is linear.
 
+use super::key::is_hex;
 use aho_corasick::AhoCorasick;
 use aho_corasick::Span;
 use aho_corasick::packed;
@@ -14,6 +15,8 @@ use memchr::memchr_iter;
 const SHORTEST: usize = 6;
 /// Length of the runs that are looked into: an AWS secret key.
 const RUN: usize = 40;
+/// Digits of a Twilio id.
+const HEX: usize = 32;
 /// How far a check looks before it opens the gate unseen.
 const FAR: usize = 256;
 
@@ -206,20 +209,25 @@ pub(super) fn has_escape(bytes: &[u8]) -> bool {
 
 /// Whether there is a run of 40 or more in which an AWS secret key or a Discord token may stand.
 fn has_run(bytes: &[u8]) -> bool {
-    runs(bytes, is_run).any(|run| has_blob(run) || has_discord(run))
+    runs(bytes, RUN, is_run).any(|run| has_blob(run) || has_discord(run))
 }
 
 /// Whether there is an unbroken run of 40 or more base64 characters.
 pub(super) fn has_blob(bytes: &[u8]) -> bool {
-    runs(bytes, is_blob).next().is_some()
+    runs(bytes, RUN, is_blob).next().is_some()
 }
 
-/// The runs of [`RUN`] or more bytes of a class. Jumps by what is left of a window after its last foreign byte, so
-/// that ordinary text costs a few looks for each 40 bytes.
-fn runs(bytes: &[u8], class: fn(u8) -> bool) -> impl Iterator<Item = &[u8]> {
+/// Whether there is an unbroken run of 32 or more hex digits.
+pub(super) fn has_hex(bytes: &[u8]) -> bool {
+    runs(bytes, HEX, is_hex).next().is_some()
+}
+
+/// The runs of `least` or more bytes of a class. Jumps by what is left of a window after its last foreign byte, so
+/// that ordinary text costs a few looks for each window.
+fn runs(bytes: &[u8], least: usize, class: impl Fn(u8) -> bool) -> impl Iterator<Item = &[u8]> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
-        while let Some(window) = rest.get(..RUN) {
+        while let Some(window) = rest.get(..least) {
             let Some(foreign) = window.iter().rposition(|byte| !class(*byte)) else {
                 let end = rest.iter().position(|byte| !class(*byte)).unwrap_or(rest.len());
                 let run = rest.get(..end)?;

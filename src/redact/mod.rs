@@ -21,6 +21,7 @@ mod key;
 mod key_file;
 mod rule;
 mod scrub;
+mod strict;
 
 pub use config::{Config, Content, CustomRule, Fault, Mode, Policy};
 pub use key::{Key, KeyText};

@@ -4,6 +4,8 @@
 //! where a literal that they need is found.
 
 use super::config::Mode;
+use super::gate::has_blob;
+use super::gate::has_hex;
 use super::key::Key;
 use super::key::is_hex;
 use aho_corasick::AhoCorasick;
@@ -38,6 +40,8 @@ pub(super) enum Trigger {
     Digits,
     /// An unbroken run of 40 base64 characters or more.
     Run,
+    /// An unbroken run of 32 hex digits or more.
+    Hex,
 }
 
 /// How a rule finds what it is about.
@@ -129,7 +133,7 @@ impl Rule {
         let mut copied = 0;
         let mut drop = false;
         self.each(text, |found| {
-            if is_within(&found.place, &marks) {
+            if is_within(&found.place, &marks) || self.form == Form::Mark && is_mark(found.secret()) {
                 return;
             }
             let replacement = self.replacement(found, task);
@@ -276,7 +280,8 @@ impl Trigger {
             Self::Always => true,
             Self::Keywords(_) => false,
             Self::Digits => bytes.iter().filter(|byte| byte.is_ascii_digit()).nth(6).is_some(),
-            Self::Run => super::gate::has_blob(bytes),
+            Self::Run => has_blob(bytes),
+            Self::Hex => has_hex(bytes),
         }
     }
 }

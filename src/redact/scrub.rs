@@ -20,6 +20,7 @@ use super::rule::Trigger;
 use super::rule::Triggers;
 use super::rule::is_mark;
 use super::rule::mark;
+use super::strict;
 use std::collections::BTreeMap;
 
 /// How often a string may hold JSON that holds a string that holds JSON. What lies deeper is read as text.
@@ -63,12 +64,15 @@ pub(super) struct Scrub {
     triggers: Triggers,
     /// Names of fields that are masked, in lower case.
     keys: Vec<String>,
+    /// Number of the rule that masks JSON fields with telling names.
+    secret_field: Option<usize>,
 }
 
 impl Scrub {
     pub(super) fn new(config: &Config, key: Key) -> Result<Self, Vec<Fault>> {
         let built_in = match config.policy {
-            Policy::Floor | Policy::Strict => floor::rules(),
+            Policy::Floor => floor::rules(),
+            Policy::Strict => strict::rules(),
             Policy::None => Vec::new(),
         };
         let taken: Vec<&str> =
@@ -96,7 +100,8 @@ impl Scrub {
         let triggers = custom.iter().chain(behind_gate).map(|rule| &rule.trigger).chain(&names);
         let triggers = Triggers::new(triggers);
         let rules = Rules::new(custom.into_iter().chain(built_in).collect());
-        Ok(Self { policy: config.policy, rules, key, gate, triggers, keys })
+        let secret_field = rules.rules().iter().position(|rule| rule.name == strict::SECRET_FIELD);
+        Ok(Self { policy: config.policy, rules, key, gate, triggers, keys, secret_field })
     }
 
     pub(super) fn policy(&self) -> Policy {
@@ -139,19 +144,20 @@ impl Scrub {
 
     /// Adds counts by name. Names that no rule has are left out.
     pub(super) fn add_named(&self, tally: &mut Tally, counts: &BTreeMap<String, i64>) {
-        for (name, total) in self.names().zip(tally) {
-            let count = counts.get(name).copied().unwrap_or_default();
-            *total += u32::try_from(count).unwrap_or_default();
+        for (name, count) in counts {
+            if let Some((_, total)) = self.names().zip(tally.iter_mut()).find(|(known, _)| known == name) {
+                *total += u32::try_from(*count).unwrap_or_default();
+            }
         }
     }
 
     /// The counts that are not zero, by name.
     pub(super) fn named(&self, tally: &Tally) -> BTreeMap<String, i64> {
-        self.names()
-            .zip(tally)
-            .filter(|(_, count)| **count > 0)
-            .map(|(name, count)| (name.to_owned(), i64::from(*count)))
-            .collect()
+        let mut named = BTreeMap::new();
+        for (name, count) in self.names().zip(tally).filter(|(_, count)| **count > 0) {
+            *named.entry(name.to_owned()).or_default() += i64::from(*count);
+        }
+        named
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
@@ -232,8 +238,8 @@ impl Run<'_> {
 
     /// Redacts a text that may be JSON and stands under a name.
     fn value(&mut self, text: &str, name: Option<&str>, step: Step) -> Option<String> {
-        let masked = self.scrub.is_masked_name(name);
-        if !masked && self.hashed.is_empty() && !self.scrub.suspects(text.as_bytes()) {
+        let may_tell = self.scrub.is_masked_name(name) || name.is_some() && self.scrub.secret_field.is_some();
+        if !may_tell && self.hashed.is_empty() && !self.scrub.suspects(text.as_bytes()) {
             return None;
         }
         if step.depth < DEEPEST && (step.is_json || json::looks_like(text)) {
@@ -260,6 +266,14 @@ impl Run<'_> {
                 return None;
             }
             return Some(self.masked());
+        }
+        if let (Some(rule), Some(name)) = (self.scrub.secret_field, name)
+            && strict::is_secret(name, text)
+        {
+            if let Some(total) = self.tally.get_mut(rule) {
+                *total += 1;
+            }
+            return Some(mark(strict::SECRET_FIELD));
         }
         if let Some(hash) = self.hashed.get(text) {
             return Some(hash.clone());

@@ -4,16 +4,17 @@ mod custom;
 mod fields;
 mod floor;
 mod json;
+mod strict;
 
 use super::*;
 
 /// A redactor with a policy and nothing else.
 fn with_policy(policy: Policy) -> Redactor {
-    with(Config { policy, ..Config::default() })
+    with(&Config { policy, ..Config::default() })
 }
 
-fn with(config: Config) -> Redactor {
-    Redactor::new(&config, Key::new(b"a key of the tests")).unwrap()
+fn with(config: &Config) -> Redactor {
+    Redactor::new(config, Key::new(b"a key of the tests")).unwrap()
 }
 
 /// One record through the door and back.

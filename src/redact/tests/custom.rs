@@ -14,7 +14,7 @@ fn faults(rules: Vec<CustomRule>) -> Vec<String> {
 
 #[test]
 fn rules_act_in_their_mode() {
-    let redactor = with(Config {
+    let redactor = with(&Config {
         policy: Policy::None,
         rules: vec![
             rule("staff", r"EMP-\d{6}", Mode::Mask),
@@ -38,7 +38,7 @@ fn rules_act_in_their_mode() {
 
 #[test]
 fn custom_rules_act_beside_the_floor() {
-    let redactor = with(Config { rules: vec![rule("staff", r"EMP-\d{6}", Mode::Mask)], ..Config::default() });
+    let redactor = with(&Config { rules: vec![rule("staff", r"EMP-\d{6}", Mode::Mask)], ..Config::default() });
     assert_eq!(redactor.text("EMP-123456, a@b.cc"), "[REDACTED:staff], [REDACTED:email]");
     let escaped = r#"["EMP\u002d123456"]"#;
     assert_eq!(redactor.text(escaped), r#"["[REDACTED:staff]"]"#);
@@ -48,13 +48,13 @@ fn custom_rules_act_beside_the_floor() {
 fn keywords_outside_ascii_are_found_in_escapes() {
     let rule =
         CustomRule { keyword: Some("geheimnis-ü".to_owned()), ..rule("geheim", "geheimnis-ü[0-9]+", Mode::Mask) };
-    let redactor = with(Config { rules: vec![rule], ..Config::default() });
+    let redactor = with(&Config { rules: vec![rule], ..Config::default() });
     assert_eq!(redactor.text(r#"["geheimnis-\u00fc77"]"#), r#"["[REDACTED:geheim]"]"#);
 }
 
 #[test]
 fn masked_keys_hide_whatever_they_hold() {
-    let redactor = with(Config { policy: Policy::None, keys: vec!["Diagnosis".to_owned()], ..Config::default() });
+    let redactor = with(&Config { policy: Policy::None, keys: vec!["Diagnosis".to_owned()], ..Config::default() });
     let json = r#"{"diagnosis":"flu","a":{"DIAGNOSIS":[1,{"x":"flu"}],"b":2},"c":"{\"diagnosis\":7}"}"#;
     let expected = r#"{"diagnosis":"[REDACTED:key]","a":{"DIAGNOSIS":"[REDACTED:key]","b":2},"c":"{\"diagnosis\":\"[REDACTED:key]\"}"}"#;
     assert_eq!(redactor.text(json), expected);
