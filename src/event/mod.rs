@@ -22,7 +22,8 @@ pub use record::{Head, Record};
 /// What the fold keeps between segments, as messages of `carry.proto`.
 pub mod carry {
     pub use super::generated::{
-        Carry, Chain, OpenRecord, OpenTrace, SegmentUse, Tomb, TombPart, TombPlace, WindowPart,
+        Carry, Chain, Context, Facts, LandedCall, OpenRecord, OpenTrace, SegmentUse, Tomb, TombPart, TombPlace,
+        WindowPart,
     };
 }
 

@@ -396,6 +396,7 @@ impl Fold {
             .iter()
             .map(|(key, _, closed, earlier)| assemble::Trace {
                 tenant: &key.tenant,
+                prefix: &key.prefix,
                 id: key.id,
                 closed: closed.map(open::Closed::as_str),
                 earlier,

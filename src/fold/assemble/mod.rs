@@ -1,22 +1,61 @@
 //! Assembly: the records of the traces that are emitted together become rows.
 //!
-//! Pure, and independent of the order of its records.
+//! Pure, and blind to order: the same set of records gives the same rows, however they were shuffled, split over
+//! requests or sent again. Everything is sorted by what it says before anything is decided; ties go by time, observed
+//! time, position, role (system first, choice last) and content.
+//!
+//! The stages, in this order:
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `group` | drops resends, sorts, makes nodes of spans and single records, links children to parents |
+//! | `join` | puts log records on the span whose call they tell |
+//! | `relation` | decides what a dialect left to the tree: parts of a parent, outer calls |
+//! | `calls` | finds spans that tell one model call, within a trace and across traces |
+//! | `merge` | makes one node of two that tell one operation, and keeps what the other one said |
+//! | `context` | lets conversation, user, agent and graph flow down, and keeps unknown ancestors |
+//! | `tools` | pairs tool runs with the calls that asked for them |
+//! | `finish` | ids, times, status, tokens, cost: the row itself |
+//! | `tombstone` | what late records will need to know |
+//!
+//! Rules that are this room's own: of a merged row, `received_at` is the latest arrival of what it tells, and ids are
+//! those of the telling with the richest content.
+
+mod calls;
+mod chat_format;
+mod context;
+mod finish;
+mod group;
+mod join;
+mod json;
+mod merge;
+mod relation;
+#[cfg(test)]
+mod tests;
+mod tombstone;
+mod tools;
 
 use crate::event::Envelope;
 use crate::event::Event;
 use crate::event::record::Record;
 use crate::fold::Dead;
 use crate::fold::account::Fate;
+use crate::pricing::Table;
+use group::Group;
 use std::sync::Arc;
 
 /// What rows are made with.
 #[derive(Debug, Default)]
-pub struct Settings {}
+pub struct Settings {
+    /// What calls cost.
+    pub prices: Table,
+}
 
 /// A record and what it came with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Told {
-    /// Shared by the records of one resource and scope of one request.
+    /// Shared by the records of one resource and scope of one request: equal records that share it are different
+    /// ones, equal records of different envelopes are resends.
     pub envelope: Arc<Envelope>,
     /// What it says.
     pub record: Record,
@@ -27,6 +66,8 @@ pub struct Told {
 pub struct Trace<'a> {
     /// Bound from the credential.
     pub tenant: &'a str,
+    /// Prefix in the store, bound from the credential.
+    pub prefix: &'a str,
     /// The trace id, or the hash of what posted events wait for.
     pub id: [u8; 16],
     /// Why it was emitted before it was finished: stands in `details.trace_closed`.
@@ -58,12 +99,12 @@ pub struct Assembled {
 }
 
 /// Makes rows of records.
-pub fn assemble(told: Vec<Told>, traces: &[Trace<'_>], _settings: &Settings) -> Assembled {
-    let mut out = Assembled { facts: vec![Vec::new(); traces.len()], ..Assembled::default() };
-    for told in told {
-        out.fates.push(Fate::Landed);
-        let prefix = told.envelope.prefix.clone().unwrap_or_default();
-        out.rows.push(Row { prefix, event: told.record.partial.row.unwrap_or_default() });
-    }
-    out
+pub fn assemble(told: Vec<Told>, traces: &[Trace<'_>], settings: &Settings) -> Assembled {
+    let mut group = Group::new(told, traces);
+    join::logs_to_spans(&mut group);
+    relation::settle(&mut group);
+    calls::merge_tellings(&mut group);
+    context::flow_down(&mut group);
+    tools::pair(&mut group);
+    finish::rows(group, &settings.prices)
 }

@@ -1,0 +1,404 @@
+//! Finds spans that tell one model call: a framework's and a provider's, a client's, a gateway's and a server's.
+//!
+//! Two spans are tellings of one call when their times overlap by at least nine tenths of the shorter one and what
+//! they say of the call agrees: the same response id and model; or, for spans that are related (one within the other,
+//! or under one parent), compatible models and the same answer. One instrumentation tells a call once, so spans that
+//! are not within each other must come from different ones. In different traces only the same response id, model and
+//! overlapping times count. What tells a call that has landed earlier becomes a step that names it.
+
+use super::group::Group;
+use super::group::Node;
+use super::group::NodeId;
+use super::merge::halves;
+use super::merge::merge_spans;
+use crate::event::Entry;
+use crate::event::Message;
+use crate::event::carry::LandedCall;
+use crate::event::event_type;
+use crate::event::status;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// What two tellings of a call are compared by.
+#[derive(Debug, Clone)]
+struct Call {
+    /// None: it has landed in an earlier assembly.
+    id: Option<NodeId>,
+    told: LandedCall,
+    prompt: Option<i64>,
+    completion: Option<i64>,
+}
+
+/// Merges all tellings of one call into the richest one.
+pub(super) fn merge_tellings(group: &mut Group) {
+    let calls = calls(group);
+    let mut sets = Sets::default();
+    within_traces(group, &calls, &mut sets);
+    across_traces(group, &calls, &mut sets);
+    merge_sets(group, &sets);
+    mark_landed(group);
+}
+
+/// What a node tells of a call, as a tombstone keeps it.
+pub(super) fn facts(node: &Node) -> LandedCall {
+    let model = node.row.model.as_ref();
+    let text = |field: Option<&String>| field.cloned().unwrap_or_default();
+    LandedCall {
+        event_id: node.row.event_id.clone(),
+        event_type: node.row.event_type.clone(),
+        span: node.span.unwrap_or(0),
+        parent: node.parent_span.unwrap_or(0),
+        start_ns: node.start_ns,
+        end_ns: node.end_ns,
+        response_id: text(model.and_then(|model| model.response_id.as_ref())),
+        response_model: text(model.and_then(|model| model.response.as_ref())),
+        request_model: text(model.and_then(|model| model.request.as_ref())),
+        output: output_hash(halves(&node.row).1),
+        teller: teller(node),
+        failed: node.row.status.as_deref() == Some(status::ERROR) || node.row.error.is_some(),
+    }
+}
+
+fn is_call(node: &Node) -> bool {
+    let kind = node.row.event_type.as_str();
+    matches!(kind, event_type::CHAT_COMPLETION | event_type::EMBEDDING)
+}
+
+fn calls(group: &Group) -> Vec<Call> {
+    let mut calls = Vec::new();
+    for id in group.nodes.ids() {
+        let node = &group.nodes[id];
+        if node.is_row() && node.is_span() && is_call(node) {
+            let tokens = node.row.tokens.as_ref();
+            calls.push(Call {
+                id: Some(id),
+                told: facts(node),
+                prompt: tokens.and_then(|tokens| tokens.prompt_tokens),
+                completion: tokens.and_then(|tokens| tokens.completion_tokens),
+            });
+        }
+    }
+    calls
+}
+
+/// Who told it: one service's instrumentation.
+fn teller(node: &Node) -> u64 {
+    #[derive(serde::Deserialize)]
+    struct Resource<'a> {
+        #[serde(borrow)]
+        scope: Option<Scope<'a>>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Scope<'a> {
+        #[serde(borrow)]
+        name: Option<std::borrow::Cow<'a, str>>,
+    }
+    let resource = node.envelope.resource.as_deref().and_then(|json| serde_json::from_str::<Resource<'_>>(json).ok());
+    let scope = resource.and_then(|resource| resource.scope?.name).unwrap_or_default();
+    let service = node.envelope.service.as_deref().unwrap_or_default();
+    xxh3_64(format!("{service}\0{scope}").as_bytes())
+}
+
+/// Of the answer: its tool calls' ids, or names and arguments where they have none, else its text without spaces.
+/// 0 without an answer.
+fn output_hash(output: &[Message]) -> u64 {
+    let mut said = String::new();
+    for call in output.iter().flat_map(|message| &message.tool_calls) {
+        said.push('\0');
+        match &call.id {
+            Some(id) => said.push_str(id),
+            None => {
+                said.push_str(&call.name);
+                said.extend(call.arguments.iter().flat_map(|arguments| arguments.split_whitespace()));
+            }
+        }
+    }
+    if said.is_empty() {
+        let texts = output.iter().filter_map(|message| message.content.as_deref());
+        said.extend(texts.flat_map(str::split_whitespace));
+    }
+    if said.is_empty() { 0 } else { xxh3_64(said.as_bytes()).max(1) }
+}
+
+/// How two spans of one trace stand to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kinship {
+    /// One is an ancestor of the other.
+    Line,
+    Siblings,
+    Others,
+}
+
+fn kinship(group: &Group, a: &Call, b: &Call) -> Kinship {
+    let (Some(a), Some(b)) = (a.id, b.id) else { return Kinship::Others };
+    if group.ancestors(a).any(|id| id == b) || group.ancestors(b).any(|id| id == a) {
+        return Kinship::Line;
+    }
+    let (a, b) = (&group.nodes[a], &group.nodes[b]);
+    if a.parent_span.is_some() && a.parent_span == b.parent_span { Kinship::Siblings } else { Kinship::Others }
+}
+
+/// Whether the times of two calls overlap by at least nine tenths of the shorter one, and of the longer one.
+fn overlap(a: &LandedCall, b: &LandedCall) -> (bool, bool) {
+    let length = |call: &LandedCall| call.end_ns.checked_sub(call.start_ns);
+    let (Some(length_a), Some(length_b)) = (length(a), length(b)) else { return (false, false) };
+    let (start, end) = (a.start_ns.max(b.start_ns), a.end_ns.min(b.end_ns));
+    let Some(both) = end.checked_sub(start) else { return (false, false) };
+    let covers = |length: u64| u128::from(both) * 10 >= u128::from(length) * 9;
+    (covers(length_a.min(length_b)), covers(length_a.max(length_b)))
+}
+
+/// A model's name without the provider before it.
+fn bare(model: &str) -> &str {
+    model.rsplit('/').next().unwrap_or(model)
+}
+
+/// Whether two names may be the same model's: equal, one dated and one not, or one not known.
+fn compatible(a: &LandedCall, b: &LandedCall) -> bool {
+    let pair = |a: &str, b: &str| {
+        let (a, b) = (bare(a), bare(b));
+        a.is_empty() || b.is_empty() || a.starts_with(b) || b.starts_with(a)
+    };
+    let either = |call: &LandedCall| {
+        if call.response_model.is_empty() { call.request_model.clone() } else { call.response_model.clone() }
+    };
+    pair(&either(a), &either(b))
+}
+
+fn same_response(a: &LandedCall, b: &LandedCall) -> bool {
+    !a.response_id.is_empty() && a.response_id == b.response_id && compatible(a, b)
+}
+
+fn is_same_call(group: &Group, a: &Call, b: &Call, kinship: Kinship) -> bool {
+    let (of_shorter, of_longer) = overlap(&a.told, &b.told);
+    if !of_shorter || a.told.event_type != b.told.event_type {
+        return false;
+    }
+    let is_line = kinship == Kinship::Line;
+    if !is_line && a.told.teller == b.told.teller {
+        return kinship == Kinship::Siblings && (asks_and_answers(group, a, b) || asks_and_answers(group, b, a));
+    }
+    if !a.told.response_id.is_empty() && !b.told.response_id.is_empty() {
+        return same_response(&a.told, &b.told);
+    }
+    if kinship == Kinship::Others || !compatible(&a.told, &b.told) {
+        return false;
+    }
+    let (output_a, output_b) = (a.told.output, b.told.output);
+    if output_a != 0 && output_b != 0 {
+        return output_a == output_b;
+    }
+    if a.told.failed && b.told.failed {
+        return output_a == output_b && is_line;
+    }
+    // Content that was not captured: the same numbers over the same time.
+    of_longer && a.prompt.is_some() && (a.prompt, a.completion) == (b.prompt, b.completion)
+}
+
+/// Whether one span tells only the request and the other one the answer to it: an instrumentation that tells the end
+/// of a stream by a span of its own.
+fn asks_and_answers(group: &Group, a: &Call, b: &Call) -> bool {
+    let (Some(ask), Some(answer)) = (a.id, b.id) else { return false };
+    let says_nothing = a.told.output == 0 && a.told.response_id.is_empty() && a.completion.is_none();
+    let (asked, asked_too) = (halves(&group.nodes[ask].row).0, halves(&group.nodes[answer].row).0);
+    let is_same_request = !asked.is_empty() && asked == asked_too && a.told.request_model == b.told.request_model;
+    says_nothing && !a.told.failed && b.told.output != 0 && is_same_request
+}
+
+fn within_traces(group: &Group, calls: &[Call], sets: &mut Sets) {
+    let trace_of = |call: &Call| call.id.and_then(|id| group.nodes[id].trace);
+    for calls_of_trace in calls.chunk_by(|a, b| trace_of(a) == trace_of(b)) {
+        if calls_of_trace.len() < 2 || calls_of_trace.first().and_then(trace_of).is_none() {
+            continue;
+        }
+        // They come by start: what starts after the end of one cannot overlap it.
+        for (place, a) in calls_of_trace.iter().enumerate() {
+            let later = calls_of_trace.iter().skip(place + 1).take_while(|b| b.told.start_ns <= a.told.end_ns);
+            for b in later {
+                if is_same_call(group, a, b, kinship(group, a, b)) && is_only_one_below(group, calls_of_trace, a, b) {
+                    sets.unite(a.id, b.id);
+                }
+            }
+        }
+    }
+}
+
+/// An outer span with several calls below it tells one of them only if it has its response id: its answer may well be
+/// the last one's.
+fn is_only_one_below(group: &Group, calls: &[Call], a: &Call, b: &Call) -> bool {
+    if same_response(&a.told, &b.told) {
+        return true;
+    }
+    let (Some(outer), Some(inner)) = (a.id, b.id) else { return true };
+    if !group.ancestors(inner).any(|id| id == outer) {
+        return true;
+    }
+    let teller = b.told.teller;
+    calls
+        .iter()
+        .filter(|call| call.told.teller == teller)
+        .filter_map(|call| call.id)
+        .filter(|id| group.ancestors(*id).any(|id| id == outer))
+        .count()
+        < 2
+}
+
+fn across_traces(group: &Group, calls: &[Call], sets: &mut Sets) {
+    let mut by_response: BTreeMap<(&str, &str), Vec<&Call>> = BTreeMap::new();
+    for call in calls.iter().filter(|call| !call.told.response_id.is_empty()) {
+        if let Some(id) = call.id {
+            let tenant = group.nodes[id].envelope.tenant.as_str();
+            by_response.entry((tenant, &call.told.response_id)).or_default().push(call);
+        }
+    }
+    for calls in by_response.into_values().filter(|calls| calls.len() > 1) {
+        for (place, a) in calls.iter().enumerate() {
+            for b in calls.iter().skip(place + 1) {
+                if is_told_across(a, b) {
+                    sets.unite(a.id, b.id);
+                }
+            }
+        }
+    }
+}
+
+/// Whether spans of two traces tell one call.
+fn is_told_across(a: &Call, b: &Call) -> bool {
+    let model = |call: &Call| bare(&call.told.response_model).to_owned();
+    a.told.event_type == b.told.event_type
+        && a.told.teller != b.told.teller
+        && a.told.response_id == b.told.response_id
+        && model(a) == model(b)
+        && overlap(&a.told, &b.told).0
+}
+
+/// Sets of nodes that tell one call.
+#[derive(Default)]
+struct Sets(HashMap<NodeId, NodeId>);
+
+impl Sets {
+    fn root(&self, mut id: NodeId) -> NodeId {
+        while let Some(up) = self.0.get(&id).filter(|up| **up != id) {
+            id = *up;
+        }
+        id
+    }
+
+    fn unite(&mut self, a: Option<NodeId>, b: Option<NodeId>) {
+        let (Some(a), Some(b)) = (a, b) else { return };
+        let (a, b) = (self.root(a), self.root(b));
+        self.0.insert(a.max(b), a.min(b));
+        self.0.entry(a.min(b)).or_insert(a.min(b));
+    }
+
+    fn members(&self) -> BTreeMap<NodeId, Vec<NodeId>> {
+        let mut members: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
+        for id in self.0.keys() {
+            members.entry(self.root(*id)).or_default().push(*id);
+        }
+        members
+    }
+}
+
+/// How much a telling says: content first, then numbers; ties go to the longer, then the earlier one.
+fn richness(node: &Node) -> impl Ord + use<> {
+    let (input, output) = halves(&node.row);
+    let size = |messages: &[Message]| {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let calls = |message: &Message| message.tool_calls.iter().map(|call| 1 + text(&call.arguments)).sum::<usize>();
+        messages.iter().map(|one| text(&one.content) + text(&one.reasoning) + calls(one)).sum::<usize>()
+    };
+    let tokens = node.row.tokens.as_ref();
+    let has_tokens = tokens.is_some_and(|tokens| tokens.prompt_tokens.or(tokens.completion_tokens).is_some());
+    (
+        (!output.is_empty(), !input.is_empty(), input.len(), size(output) + size(input)),
+        (node.row.tools.is_some(), has_tokens, node.length(), std::cmp::Reverse(node.start_ns)),
+        node.content,
+    )
+}
+
+fn merge_sets(group: &mut Group, sets: &Sets) {
+    for mut members in sets.members().into_values() {
+        // From outer to inner.
+        members.sort_by_cached_key(|id| {
+            let node = &group.nodes[*id];
+            (std::cmp::Reverse(node.length()), node.start_ns, node.content)
+        });
+        let Some(richest) = members.iter().copied().max_by_key(|id| richness(&group.nodes[*id])) else { continue };
+        let (Some(outer), inner) = (members.first().copied(), members.iter().rev()) else { continue };
+        let ttft = inner.copied().find_map(|id| {
+            let timing = group.nodes[id].row.timing.as_ref()?;
+            timing.time_to_first_token_ms.map(|ms| (ms, timing.ttft_source.clone()))
+        });
+        let (start, end) = (group.nodes[outer].start_ns, group.nodes[outer].end_ns);
+        for id in members.into_iter().filter(|id| *id != richest) {
+            merge_spans(group, richest, id);
+        }
+        let node = &mut group.nodes[richest];
+        (node.start_ns, node.end_ns) = (start, end);
+        if let Some((ms, source)) = ttft {
+            let timing = node.row.timing.get_or_insert_default();
+            (timing.time_to_first_token_ms, timing.ttft_source) = (Some(ms), source);
+        }
+    }
+}
+
+/// Turns spans that tell a call of an earlier assembly into steps.
+fn mark_landed(group: &mut Group) {
+    if group.trace_numbers().filter_map(|number| group.trace(number)).all(|trace| trace.earlier.is_empty()) {
+        return;
+    }
+    for id in group.nodes.ids() {
+        let node = &group.nodes[id];
+        if !(node.is_row() && is_call(node)) {
+            continue;
+        }
+        let Some(landed) = landed(group, id) else { continue };
+        let landed = crate::event::json::string(&landed);
+        let node = &mut group.nodes[id];
+        node.row.event_type = event_type::GRAPH_STEP.to_owned();
+        node.is_late = true;
+        node.details.push(Entry { key: "duplicate_of".to_owned(), json: landed });
+    }
+}
+
+/// The event id of the landed call that this node tells again.
+fn landed(group: &Group, id: NodeId) -> Option<String> {
+    let node = &group.nodes[id];
+    let trace = group.trace(node.trace?)?;
+    let tokens = node.row.tokens.as_ref();
+    let call = Call {
+        id: None,
+        told: facts(node),
+        prompt: tokens.and_then(|tokens| tokens.prompt_tokens),
+        completion: tokens.and_then(|tokens| tokens.completion_tokens),
+    };
+    let above = || {
+        let spans = group.ancestors(id).filter_map(|id| group.nodes[id].span);
+        spans.chain(group.ancestors(id).chain([id]).filter_map(|id| group.nodes[id].parent_span))
+    };
+    let others = group.trace_numbers().filter_map(|other| Some((other, group.trace(other)?)));
+    for (other, facts) in others.filter(|(_, other)| other.tenant == trace.tenant) {
+        let is_own = node.trace == Some(other);
+        for landed in facts.earlier.iter().flat_map(|facts| &facts.calls) {
+            let other = Call { id: None, told: landed.clone(), prompt: None, completion: None };
+            let is_same = if is_own {
+                let is_line = landed.span != 0 && above().any(|span| span == landed.span)
+                    || node.span.is_some_and(|span| span == landed.parent);
+                let kinship = match () {
+                    () if is_line => Kinship::Line,
+                    () if node.parent_span.is_some_and(|parent| parent == landed.parent) => Kinship::Siblings,
+                    () => Kinship::Others,
+                };
+                node.span == Some(landed.span) || is_same_call(group, &call, &other, kinship)
+            } else {
+                is_told_across(&call, &other)
+            };
+            if is_same {
+                return Some(landed.event_id.clone());
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,296 @@
+//! Puts log records on the span whose call they tell.
+//!
+//! For each half of the messages one carrier is taken, never two: the span's, else that of records which tell a whole
+//! call, else that of records which tell one message each. Of the latter the last answer is output and everything else
+//! input. Records whose span is not here make one row of their own; records of a span that has landed in an earlier
+//! assembly make a row each.
+
+use super::group::Group;
+use super::group::Node;
+use super::group::Piece;
+use super::json;
+use super::json::Object;
+use super::merge::Other;
+use super::merge::add_to_array;
+use super::merge::fill;
+use super::merge::halves;
+use super::merge::says_all_of;
+use super::merge::set_halves;
+use super::tombstone;
+use crate::event::Entry;
+use crate::event::Event;
+use crate::event::Half;
+use crate::event::Message;
+use crate::event::Partial;
+use crate::event::event_type;
+use std::collections::BTreeSet;
+
+/// Joins every log record that tells a part of a call.
+pub(super) fn logs_to_spans(group: &mut Group) {
+    let mut pieces = std::mem::take(&mut group.pieces);
+    // Stable: within one span they stay in the order in which they were said.
+    pieces.sort_by_key(|piece| (piece.trace, piece.span));
+    let before = group.spans.len();
+    let mut pieces = pieces.into_iter().peekable();
+    while let Some(first) = pieces.next() {
+        let place = (first.trace, first.span);
+        let mut of_span = vec![first];
+        while let Some(piece) = pieces.next_if(|piece| (piece.trace, piece.span) == place) {
+            of_span.push(piece);
+        }
+        join(group, of_span);
+    }
+    if group.spans.len() > before {
+        group.link_parents();
+    }
+}
+
+fn join(group: &mut Group, pieces: Vec<Piece>) {
+    let Some(first) = pieces.first() else { return };
+    let place = (first.trace, first.span);
+    if let Some(id) = group.spans.get(&place).copied() {
+        let node = &mut group.nodes[id];
+        if node.row.event_type.is_empty() {
+            node.row.event_type = type_of(&pieces);
+            node.row.dialect = dialect_of(&pieces);
+            node.state = super::group::State::Row;
+        }
+        tell(node, pieces);
+    } else if group.trace(place.0).is_some_and(|trace| tombstone::has_landed(&trace.earlier, place.1)) {
+        for piece in pieces {
+            late_message(group, piece);
+        }
+    } else {
+        span_of_logs(group, pieces);
+    }
+}
+
+/// A row for a span that never came, from the logs alone.
+fn span_of_logs(group: &mut Group, pieces: Vec<Piece>) {
+    let Some(first) = pieces.first() else { return };
+    let (trace, span) = (first.trace, first.span);
+    let said = first.partial.row.as_ref();
+    let row = Event {
+        event_type: type_of(&pieces),
+        dialect: dialect_of(&pieces),
+        trace_id: said.and_then(|row| row.trace_id.clone()),
+        span_id: said.and_then(|row| row.span_id.clone()),
+        ..Event::default()
+    };
+    let partial = Partial {
+        kind: first.partial.kind,
+        row: Some(row),
+        start_ns: first.partial.start_ns,
+        observed_ns: first.partial.observed_ns,
+        ..Partial::default()
+    };
+    let mut node = Node::new(first.envelope.clone(), partial, first.content, first.ordinal, first.record, Some(trace));
+    node.span = Some(span);
+    tell(&mut node, pieces);
+    let record = node.record;
+    node.merged.retain(|merged| *merged != record);
+    let id = group.add(node);
+    group.spans.insert((trace, span), id);
+}
+
+/// A row for what a log record says of a span that has landed.
+fn late_message(group: &mut Group, piece: Piece) {
+    let mut partial = piece.partial;
+    if let Some(row) = &mut partial.row {
+        row.event_type = event_type::CHAT_MESSAGE.to_owned();
+    }
+    let mut node = Node::new(piece.envelope, partial, piece.content, piece.ordinal, piece.record, Some(piece.trace));
+    node.span = Some(piece.span);
+    node.is_late = true;
+    node.details.push(Entry { key: "late".to_owned(), json: "true".to_owned() });
+    group.add(node);
+}
+
+/// What the records tell: the type that one of them states, else a call where there is an answer.
+fn type_of(pieces: &[Piece]) -> String {
+    let stated = pieces.iter().filter(|piece| piece.part.half() == Half::Whole).find_map(|piece| {
+        piece.partial.row.as_ref().map(|row| &row.event_type).filter(|event_type| !event_type.is_empty())
+    });
+    if let Some(stated) = stated {
+        return stated.clone();
+    }
+    let has_answer = pieces.iter().any(|piece| piece.part.half() == Half::Output);
+    if has_answer { event_type::CHAT_COMPLETION } else { event_type::CHAT_MESSAGE }.to_owned()
+}
+
+fn dialect_of(pieces: &[Piece]) -> String {
+    let said = |piece: &Piece| Some(piece.partial.row.as_ref()?.dialect.clone()).filter(|dialect| !dialect.is_empty());
+    pieces.iter().find_map(said).unwrap_or_default()
+}
+
+/// What log records say that found no other place.
+#[derive(Default)]
+struct Untold {
+    names: BTreeSet<String>,
+    messages: Vec<Message>,
+    records: Vec<String>,
+}
+
+/// Makes the node's row tell what the records say.
+fn tell(node: &mut Node, mut pieces: Vec<Piece>) {
+    let mut untold = Untold::default();
+    choose_messages(node, &mut pieces, &mut untold);
+    let common = common_attributes(&pieces);
+    for piece in pieces {
+        let mut row = piece.partial.row.unwrap_or_default();
+        row.dialect.clear();
+        untold.names.insert(std::mem::take(&mut row.name));
+        let mut own = Object::new();
+        let mut attributes = piece.partial.attributes;
+        if piece.part.half() != Half::Whole {
+            let mut rest = Object::new();
+            for entry in attributes.drain(..).filter(|entry| !common.contains(entry)) {
+                if !node.attributes.contains(&entry) {
+                    rest.json(&entry.key, &entry.json);
+                }
+            }
+            own.object("attributes", rest);
+        }
+        let other =
+            Other { row, details: piece.partial.details, attributes, resource: piece.envelope.resource.as_deref() };
+        own.all_of(fill(node, other));
+        if !own.is_empty() {
+            untold.records.push(own.close());
+        }
+        node.links.extend(piece.partial.links);
+        node.received_at = node.received_at.max(piece.envelope.received_at);
+        node.merged.push(piece.record);
+    }
+    untold.names.remove("");
+    let mut logs = Object::new();
+    logs.array("names", untold.names.iter().map(|name| crate::event::json::string(name)));
+    let mut attributes = Object::new();
+    for entry in common.iter().filter(|entry| !node.attributes.contains(entry)) {
+        attributes.json(&entry.key, &entry.json);
+    }
+    logs.object("attributes", attributes);
+    untold.messages.retain(|message| !node.row.messages.iter().any(|told| says_all_of(told, message)));
+    untold.messages.dedup();
+    logs.array("messages", untold.messages.iter().map(json::message));
+    untold.records.dedup();
+    logs.array("records", untold.records);
+    if !logs.is_empty() {
+        node.details.push(Entry { key: "logs".to_owned(), json: logs.close() });
+    }
+}
+
+/// The attributes that all records of single messages have.
+fn common_attributes(pieces: &[Piece]) -> Vec<Entry> {
+    let mut single = pieces.iter().filter(|piece| piece.part.half() != Half::Whole);
+    let mut common = single.next().map(|piece| piece.partial.attributes.clone()).unwrap_or_default();
+    for piece in single {
+        common.retain(|entry| piece.partial.attributes.contains(entry));
+    }
+    common
+}
+
+fn choose_messages(node: &mut Node, pieces: &mut [Piece], untold: &mut Untold) {
+    let (span_input, span_output) = halves(&node.row);
+    let (span_input, span_output) = (span_input.to_vec(), span_output.to_vec());
+    let (whole_input, whole_output) = whole_halves(pieces);
+    let (single_input, single_output, choices) = single_halves(pieces);
+    let first = |carriers: [Vec<Message>; 3], untold: &mut Untold| {
+        let mut chosen: Option<Vec<Message>> = None;
+        for carrier in carriers.into_iter().filter(|carrier| !carrier.is_empty()) {
+            match &chosen {
+                None => chosen = Some(carrier),
+                Some(_) => untold.messages.extend(carrier),
+            }
+        }
+        chosen.unwrap_or_default()
+    };
+    let input = first([span_input, whole_input, single_input], untold);
+    let output = first([span_output, whole_output, single_output], untold);
+    set_halves(&mut node.row, input, output);
+    if !node.details.iter().any(|entry| entry.key == "choices") {
+        for choice in choices {
+            add_to_array(&mut node.details, "choices", choice);
+        }
+    }
+}
+
+/// The halves that records of whole calls tell together. A list that goes on where another one ended, or repeats it,
+/// is told once.
+fn whole_halves(pieces: &mut [Piece]) -> (Vec<Message>, Vec<Message>) {
+    let (mut input, mut output) = (Vec::new(), Vec::new());
+    for piece in pieces.iter_mut().filter(|piece| piece.part.half() == Half::Whole) {
+        let Some(row) = &mut piece.partial.row else { continue };
+        let (more_input, more_output) = halves(row);
+        extend(&mut input, more_input);
+        extend(&mut output, more_output);
+        row.messages.clear();
+        row.input_message_count = None;
+    }
+    (input, one_answer(output))
+}
+
+fn extend(list: &mut Vec<Message>, more: &[Message]) {
+    if more.starts_with(list) {
+        *list = more.to_vec();
+    } else if !list.ends_with(more) {
+        list.extend_from_slice(more);
+    }
+}
+
+/// Input, first answer, and the other choices as JSON, of records that tell one message each.
+fn single_halves(pieces: &mut [Piece]) -> (Vec<Message>, Vec<Message>, Vec<String>) {
+    let mut said: Vec<(Half, u32, Vec<Message>)> = Vec::new();
+    for piece in pieces.iter_mut().filter(|piece| piece.part.half() != Half::Whole) {
+        let Some(row) = &mut piece.partial.row else { continue };
+        row.input_message_count = None;
+        said.push((piece.part.half(), piece.part.index(), std::mem::take(&mut row.messages)));
+    }
+    let is_output = |half: &Half| *half == Half::Output;
+    let end = said.iter().rposition(|(half, ..)| is_output(half)).map_or(0, |last| last + 1);
+    let answers = said.get(..end).unwrap_or_default().iter().rev().take_while(|(half, ..)| is_output(half)).count();
+    let after = said.split_off(end);
+    let answer = said.split_off(end - answers);
+    let input = said.into_iter().chain(after).flat_map(|(_, _, messages)| messages).collect();
+    let first = answer.iter().map(|(_, index, _)| *index).min().unwrap_or(0);
+    let (mut output, mut choices) = (Vec::new(), Vec::new());
+    for (_, index, messages) in answer {
+        if index == first {
+            output.extend(messages);
+        } else {
+            choices.extend(messages.iter().map(|message| choice(index, message)));
+        }
+    }
+    (input, one_answer(output), choices)
+}
+
+fn choice(index: u32, message: &Message) -> String {
+    let mut object = Object::new();
+    object.int("index", Some(index.into()));
+    object.json("message", &json::message(message));
+    object.close()
+}
+
+/// One answer may be told in pieces: its thoughts, its text, its calls.
+fn one_answer(pieces: Vec<Message>) -> Vec<Message> {
+    let mut out: Vec<Message> = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        match out.last_mut() {
+            Some(last) if last.role == piece.role && last.content_parts.is_none() && piece.content_parts.is_none() => {
+                last.content = joined(last.content.take(), piece.content);
+                last.reasoning = joined(last.reasoning.take(), piece.reasoning);
+                last.tool_calls.extend(piece.tool_calls);
+                last.finish_reason = piece.finish_reason.or(last.finish_reason.take());
+            }
+            _ => out.push(piece),
+        }
+    }
+    out
+}
+
+fn joined(one: Option<String>, other: Option<String>) -> Option<String> {
+    match (one, other) {
+        (Some(one), Some(other)) if !one.is_empty() && !other.is_empty() => Some(format!("{one}\n{other}")),
+        (Some(one), other) if one.is_empty() => other.or(Some(one)),
+        (one, other) => one.or(other),
+    }
+}
