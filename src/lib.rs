@@ -18,4 +18,5 @@ pub mod clock;
 pub mod config;
 pub mod metrics;
 pub mod net;
+pub mod road;
 pub mod stop;

@@ -1,0 +1,330 @@
+//! The back half of the road, a step at a time: a sealed segment becomes an entry of the outbox.
+//!
+//! One step reads a segment, folds it, copies the open records of dying segments, and puts rows, carry, resend keys
+//! and tombstones into one entry, whose rename is the commit point. Then segments that hold nothing open are deleted.
+//! After a crash at any place the same step is taken again and gives the same bytes.
+
+use crate::event::carry::Carry;
+use crate::fold;
+use crate::fold::Fold;
+use crate::fold::Past;
+use crate::fold::account::Account;
+use crate::fold::open::Close;
+use crate::fold::open::Place;
+use crate::fold::open::SegmentId;
+use crate::fold::open::Waiting;
+use crate::fold::window;
+use crate::lake::encode;
+use crate::lake::key::Writer;
+use crate::lake::outbox::Outbox;
+use crate::lake::pack;
+use crate::lake::pack::Packed;
+use crate::wal::End;
+use crate::wal::FileId;
+use crate::wal::Files;
+use crate::wal::Floor;
+use crate::wal::Item;
+use crate::wal::Kind;
+use crate::wal::LogicalTime;
+use crate::wal::Reason;
+use crate::wal::Whole;
+use prost::Message as _;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Names of the files beside an entry.
+const CARRY: &str = "carry";
+const WINDOW: &str = "window";
+const TOMBS: &str = "tombs";
+
+/// What does not change between steps.
+#[derive(Debug)]
+pub struct Settings {
+    /// Whether a shutdown closes open traces too.
+    pub close_open: bool,
+    /// How rows become files.
+    pub encode: encode::Settings,
+    /// Begins the names of all objects.
+    pub writer: Writer,
+}
+
+/// What a step did.
+#[derive(Debug, Default)]
+pub struct Stepped {
+    /// The segment.
+    pub segment: u64,
+    /// What went into the outbox.
+    pub packed: Packed,
+    /// The books, over all prefixes.
+    pub account: Account,
+    /// Records lost to damage of the segment.
+    pub damaged: u64,
+    /// What open traces wait for.
+    pub waiting: Waiting,
+    /// Open traces.
+    pub open_traces: usize,
+    /// Records in open traces.
+    pub open_records: usize,
+    /// Log time of the oldest open trace's first arrival.
+    pub oldest: Option<LogicalTime>,
+    /// When the next trace may be due.
+    pub next_deadline: Option<LogicalTime>,
+    /// The segment's seal.
+    pub now: LogicalTime,
+}
+
+/// Why a step failed. Nothing that was acknowledged is lost.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}")]
+pub struct StepError {
+    /// What was being done.
+    pub doing: String,
+    /// Why it failed.
+    #[source]
+    pub source: io::Error,
+}
+
+/// The fold, its log and its outbox.
+#[derive(Debug)]
+pub struct Road {
+    fold: Fold,
+    files: Files,
+    outbox: Arc<Outbox>,
+    settings: Settings,
+}
+
+impl Road {
+    /// Goes on from the carry of the highest entry, and removes segments that nothing points to.
+    ///
+    /// # Errors
+    /// When the carry, or what it points to, cannot be read.
+    pub fn open(
+        fold: fold::Settings,
+        settings: Settings,
+        files: Files,
+        outbox: Arc<Outbox>,
+        old: &[FileId],
+    ) -> Result<Self, StepError> {
+        let fold = match outbox.last() {
+            None => Fold::new(fold),
+            Some(number) => {
+                let doing = || format!("read the carry of entry {number}");
+                let bytes = outbox.read_beside(number, CARRY).map_err(failed(doing()))?;
+                let carry = Carry::decode(bytes.as_slice()).map_err(io::Error::other).map_err(failed(doing()))?;
+                let earlier = Earlier::new(&files, &outbox);
+                let used: Vec<FileId> = carry.segments.iter().map(|used| file_id(used.number, used.kept)).collect();
+                let fold = Fold::restore(fold, carry, &earlier).map_err(failed(doing()))?;
+                for file in old.iter().filter(|file| !used.contains(file)) {
+                    files.remove(*file).map_err(failed(format!("remove {file}")))?;
+                }
+                fold
+            }
+        };
+        Ok(Self { fold, files, outbox, settings })
+    }
+
+    /// Sequence number, segment and time up to which an outbox without a process has come.
+    ///
+    /// # Errors
+    /// When the highest carry cannot be read.
+    pub fn floor(outbox: &Outbox) -> Result<Floor, StepError> {
+        let Some(number) = outbox.last() else { return Ok(Floor::default()) };
+        let doing = || format!("read the carry of entry {number}");
+        let bytes = outbox.read_beside(number, CARRY).map_err(failed(doing()))?;
+        let carry = Carry::decode(bytes.as_slice()).map_err(io::Error::other).map_err(failed(doing()))?;
+        Ok(Floor {
+            segment: carry.segment,
+            next_sequence: carry.next_sequence,
+            time: LogicalTime::from_nanos(carry.now),
+        })
+    }
+
+    /// Records in open traces.
+    pub fn open_records(&self) -> usize {
+        self.fold.open_records()
+    }
+
+    /// Takes a sealed segment to its entry in the outbox.
+    ///
+    /// # Errors
+    /// When the disk fails or is full. The step can only be taken again by a new `Road`, opened again.
+    pub fn step(&mut self, file: FileId, close: Option<Close>) -> Result<Stepped, StepError> {
+        let number = match file {
+            FileId::Segment(number) | FileId::Kept(number) => number,
+        };
+        let whole = self.files.read(file).map_err(io::Error::other).map_err(failed(format!("read {file}")))?;
+        let (mut segment, damaged) =
+            read(&whole, &self.files, number, self.settings.close_open).map_err(failed(format!("read {file}")))?;
+        segment.close = close.unwrap_or(segment.close);
+        let earlier = Earlier::new(&self.files, &self.outbox);
+        let folded = self.fold.fold(&segment, &earlier).map_err(failed(format!("fold {file}")))?;
+        let now = LogicalTime::from_nanos(segment.now);
+        let (places, kept_bytes) =
+            keep(&self.files, number, now, &folded.copies).map_err(failed(format!("keep open records of {file}")))?;
+        drop(segment);
+        let (carry, unused) = self.fold.carry(&places, kept_bytes, &folded.copies);
+        let mut stepped = Stepped {
+            segment: number,
+            damaged,
+            waiting: folded.waiting,
+            open_traces: self.fold.open_traces(),
+            open_records: self.fold.open_records(),
+            oldest: self.fold.oldest().map(LogicalTime::from_nanos),
+            next_deadline: folded.next_deadline.map(LogicalTime::from_nanos),
+            now,
+            ..Stepped::default()
+        };
+        folded.batches.values().for_each(|batch| stepped.account.add(&batch.account));
+        let bytes = carry.encode_to_vec();
+        let beside: [(&str, &[u8]); 3] = [(CARRY, &bytes), (WINDOW, &folded.window), (TOMBS, &folded.tombs)];
+        let beside: Vec<_> = beside.into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect();
+        stepped.packed =
+            pack::pack(&self.outbox, &self.settings.encode, &self.settings.writer, number, folded.batches, &beside)
+                .map_err(failed(format!("write entry {number} of the outbox")))?;
+        for id in unused {
+            let file = file_id(id.number, id.kept);
+            self.files.remove(file).map_err(failed(format!("remove {file}")))?;
+        }
+        self.clean(&carry).map_err(failed(String::from("clean the outbox")))?;
+        Ok(stepped)
+    }
+
+    /// Removes files beside entries that this carry does not point to.
+    fn clean(&self, carry: &Carry) -> io::Result<()> {
+        let windows: HashSet<u64> = carry.window.iter().map(|part| part.segment).collect();
+        let tombs: HashSet<u64> = carry.tombs.iter().map(|part| part.segment).collect();
+        let open = carry.traces.iter().flat_map(|trace| &trace.tombs).map(|place| place.segment);
+        let tombs: HashSet<u64> = open.chain(tombs).collect();
+        self.outbox.clean(&|segment, name| match name {
+            WINDOW => windows.contains(&segment),
+            TOMBS => tombs.contains(&segment),
+            _ => false,
+        })
+    }
+}
+
+/// The records of a segment, and how many were lost to damage.
+fn read<'a>(whole: &'a Whole, files: &Files, number: u64, close_open: bool) -> io::Result<(fold::Segment<'a>, u64)> {
+    let mut scan = whole.scan();
+    let mut envelopes: HashMap<u64, &[u8]> = HashMap::new();
+    let mut records = Vec::new();
+    let mut damaged = 0;
+    for item in scan.by_ref() {
+        match item {
+            Item::Blob(blob) if blob.kind == Kind::Envelope => {
+                envelopes.insert(blob.offset, blob.payload);
+            }
+            Item::Blob(blob) => records.push(fold::Incoming {
+                envelope_at: blob.envelope,
+                envelope: envelopes.get(&blob.envelope).copied().unwrap_or_default(),
+                at: blob.offset,
+                bytes: blob.payload,
+                arrival: blob.time.nanos(),
+                sequence: blob.sequence,
+            }),
+            Item::Gap(gap) => {
+                damaged += gap.records;
+                files.quarantine(whole, gap)?;
+            }
+        }
+    }
+    let (now, close) = match scan.end() {
+        Some(End::Sealed(seal, _)) => match seal.reason {
+            Reason::Shutdown => (seal.time, Close::Shutdown { open: close_open }),
+            _ => (seal.time, Close::ByRule),
+        },
+        _ => (scan.time(), Close::ByRule),
+    };
+    let next_sequence = scan.next_sequence().unwrap_or(0);
+    let segment = fold::Segment { number, next_sequence, bytes: whole.size(), records, now: now.nanos(), close };
+    Ok((segment, damaged))
+}
+
+/// Copies records into the kept file of a segment; gives their new places and the file's bytes.
+fn keep(files: &Files, number: u64, now: LogicalTime, copies: &[Place]) -> io::Result<(Vec<Place>, u64)> {
+    if copies.is_empty() {
+        return Ok((Vec::new(), 0));
+    }
+    let blob = |segment: SegmentId, offset| {
+        files.blob(file_id(segment.number, segment.kept), offset).map_err(io::Error::other)
+    };
+    let mut kept = files.keep(number, now)?;
+    let mut places = Vec::with_capacity(copies.len());
+    let mut envelope = None;
+    for from in copies {
+        let source = (from.segment, from.envelope);
+        let record = blob(from.segment, from.offset)?;
+        let at = match envelope {
+            Some((before, at)) if before == source => at,
+            _ => {
+                let bytes = blob(from.segment, from.envelope)?;
+                kept.envelope(bytes.time, &bytes.payload)?
+            }
+        };
+        envelope = Some((source, at));
+        let offset = kept.record(record.sequence, record.time, &record.payload)?;
+        places.push(Place { segment: SegmentId { number, kept: true }, envelope: at, offset, length: from.length });
+    }
+    Ok((places, kept.finish()?))
+}
+
+fn file_id(number: u64, kept: bool) -> FileId {
+    if kept { FileId::Kept(number) } else { FileId::Segment(number) }
+}
+
+fn failed(doing: String) -> impl FnOnce(io::Error) -> StepError {
+    move |source| StepError { doing, source }
+}
+
+/// Key files that are held in memory, because resends come in storms.
+const CACHED_PARTS: usize = 16;
+
+/// Earlier segments and entries.
+struct Earlier<'a> {
+    files: &'a Files,
+    outbox: &'a Outbox,
+    keys: RefCell<VecDeque<(u64, Rc<Vec<u128>>)>>,
+}
+
+impl<'a> Earlier<'a> {
+    fn new(files: &'a Files, outbox: &'a Outbox) -> Self {
+        Self { files, outbox, keys: RefCell::default() }
+    }
+
+    fn keys(&self, segment: u64) -> io::Result<Rc<Vec<u128>>> {
+        let mut cached = self.keys.borrow_mut();
+        if let Some((_, keys)) = cached.iter().find(|(cached, _)| *cached == segment) {
+            return Ok(Rc::clone(keys));
+        }
+        let keys = Rc::new(window::decode_keys(&self.outbox.read_beside(segment, WINDOW)?));
+        if cached.len() >= CACHED_PARTS {
+            cached.pop_front();
+        }
+        cached.push_back((segment, Rc::clone(&keys)));
+        Ok(keys)
+    }
+}
+
+impl Past for Earlier<'_> {
+    fn blob(&self, segment: SegmentId, offset: u64) -> io::Result<Vec<u8>> {
+        let blob = self.files.blob(file_id(segment.number, segment.kept), offset).map_err(io::Error::other)?;
+        Ok(blob.payload.to_vec())
+    }
+
+    fn window_keys(&self, segment: u64) -> io::Result<Vec<u128>> {
+        self.keys(segment).map(|keys| keys.to_vec())
+    }
+
+    fn window_has(&self, segment: u64, key: u128) -> io::Result<bool> {
+        self.keys(segment).map(|keys| keys.binary_search(&key).is_ok())
+    }
+
+    fn tombs(&self, segment: u64) -> io::Result<Vec<u8>> {
+        self.outbox.read_beside(segment, TOMBS)
+    }
+}
