@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 /// A running Collector.
 pub(crate) struct Collector {
-    program: PathBuf,
+    command: Command,
     environment: BTreeMap<String, String>,
     child: Child,
 }
@@ -21,20 +21,21 @@ pub(crate) struct Collector {
 impl Collector {
     /// Starts a Collector whose queue is below `folder` and that sends to `chatlake` (`host:port`).
     pub(crate) fn start(program: PathBuf, folder: &Path, chatlake: &str) -> Self {
-        let environment = BTreeMap::from([
-            ("HEALTH_LISTEN".to_owned(), free_address()),
-            ("QUEUE_DIR".to_owned(), folder.join("queue").display().to_string()),
-            ("OTLP_GRPC_LISTEN".to_owned(), free_address()),
-            ("OTLP_HTTP_LISTEN".to_owned(), free_address()),
-            ("CHATLAKE_ENDPOINT".to_owned(), chatlake.to_owned()),
-        ]);
-        Self::run(program, environment)
+        let queue = folder.join("queue").display().to_string();
+        let variables = [("QUEUE_DIR", queue), ("CHATLAKE_ENDPOINT", chatlake.to_owned())];
+        Self::start_with(program, folder, variables.map(|(name, value)| (name.to_owned(), value)).into())
     }
 
-    fn run(program: PathBuf, environment: BTreeMap<String, String>) -> Self {
-        let mut command = Command::new(&program);
-        command.arg("--config").arg(project().join("collector-config.yaml")).envs(&environment);
-        let mut collector = Self { child: Child::start(&mut command), program, environment };
+    /// Starts a Collector in `folder` with these variables, and ports of its own where they say none.
+    pub(crate) fn start_with(program: PathBuf, folder: &Path, variables: BTreeMap<String, String>) -> Self {
+        let mut environment = variables;
+        for door in ["HEALTH_LISTEN", "OTLP_GRPC_LISTEN", "OTLP_HTTP_LISTEN"] {
+            environment.entry(door.to_owned()).or_insert_with(free_address);
+        }
+        let mut command = Command::new(program);
+        command.arg("--config").arg(project().join("collector-config.yaml"));
+        command.current_dir(folder).envs(&environment);
+        let mut collector = Self { child: Child::start(&mut command), command, environment };
         collector.wait_healthy();
         collector
     }
@@ -42,9 +43,7 @@ impl Collector {
     /// Kills it as a crash would and starts it again on the same queue.
     pub(crate) fn crash(&mut self) {
         self.child.kill();
-        let mut command = Command::new(&self.program);
-        command.arg("--config").arg(project().join("collector-config.yaml")).envs(&self.environment);
-        self.child = Child::start(&mut command);
+        self.child = Child::start(&mut self.command);
         self.wait_healthy();
     }
 

@@ -13,5 +13,6 @@ mod collector;
 mod corpus;
 mod crash;
 mod layering;
+mod readme;
 mod road;
 mod support;

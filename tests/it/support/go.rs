@@ -1,9 +1,12 @@
 //! Real peers built from Go modules: an OpenTelemetry Collector and an S3 server, each pinned.
 
-use super::{cache, project};
-use std::path::PathBuf;
+use super::child::Child;
+use super::duck::S3;
+use super::{cache, free_address, project, until};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// The S3 server's version.
 const VERSITYGW: &str = "1.8.0";
@@ -23,6 +26,18 @@ pub(crate) fn collector() -> Result<PathBuf, String> {
 pub(crate) fn versitygw() -> Result<PathBuf, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     BUILT.get_or_init(build_versitygw).clone()
+}
+
+/// Starts the S3 server with one bucket, its files below `folder`.
+pub(crate) fn serve_bucket(program: &Path, folder: &Path, bucket: &str) -> (Child, S3) {
+    let buckets = folder.join("buckets");
+    std::fs::create_dir_all(buckets.join(bucket)).expect("a bucket is a folder");
+    let s3 = S3 { endpoint: free_address(), key_id: "test".to_owned(), secret: "testtest".to_owned() };
+    let mut command = Command::new(program);
+    command.env("ROOT_ACCESS_KEY", &s3.key_id).env("ROOT_SECRET_KEY", &s3.secret);
+    let child = Child::start(command.args(["--port", &s3.endpoint, "posix"]).arg(&buckets));
+    until("the S3 server", Duration::from_secs(20), || std::net::TcpStream::connect(&s3.endpoint).ok());
+    (child, s3)
 }
 
 fn build_collector() -> Result<PathBuf, String> {

@@ -1,6 +1,7 @@
 //! The built program as a server: on free ports, with a data folder of its own, killed and started at will.
 
 use super::child::Child;
+use super::duck::S3;
 use super::metrics::Ledger;
 use super::{free_address, until};
 use std::collections::BTreeMap;
@@ -12,24 +13,24 @@ use std::time::Duration;
 const START: Duration = Duration::from_secs(30);
 
 /// What a server is started with. Keys are configuration keys as the environment spells them, without `CHATLAKE_`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Setup {
     folder: PathBuf,
     grpc: String,
     http: String,
     admin: String,
     values: BTreeMap<String, String>,
+    /// Variables without our prefix.
+    plain: BTreeMap<String, String>,
 }
 
 impl Setup {
     /// Defaults on free ports. `folder` is the working directory; data is in its `data`.
     pub(crate) fn new(folder: &Path) -> Self {
-        let (grpc, http, admin) = (free_address(), free_address(), free_address());
-        let mut setup = Self { folder: folder.to_owned(), grpc, http, admin, values: BTreeMap::new() };
-        setup.set("RECEIVERS__OTLP__GRPC__ENDPOINT", &setup.grpc.clone());
-        setup.set("RECEIVERS__OTLP__HTTP__ENDPOINT", &setup.http.clone());
-        setup.set("RECEIVERS__MODELSTAT__ENDPOINT", &free_address());
-        setup.set("ADMIN__ENDPOINT", &setup.admin.clone());
+        let mut setup = Self { folder: folder.to_owned(), ..Self::default() };
+        for door in ["RECEIVERS__OTLP__GRPC__ENDPOINT", "RECEIVERS__OTLP__HTTP__ENDPOINT", "ADMIN__ENDPOINT"] {
+            setup.set(door, &free_address());
+        }
         setup
     }
 
@@ -44,6 +45,12 @@ impl Setup {
 
     /// Sets one more key.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
+        match key {
+            "RECEIVERS__OTLP__GRPC__ENDPOINT" => value.clone_into(&mut self.grpc),
+            "RECEIVERS__OTLP__HTTP__ENDPOINT" => value.clone_into(&mut self.http),
+            "ADMIN__ENDPOINT" => value.clone_into(&mut self.admin),
+            _ => {}
+        }
         self.values.insert(key.to_owned(), value.to_owned());
     }
 
@@ -53,10 +60,16 @@ impl Setup {
         self
     }
 
+    /// With the usual variables for an S3 server on this machine.
+    pub(crate) fn in_bucket(mut self, s3: &S3) -> Self {
+        self.plain.extend(aws(s3));
+        self
+    }
+
     /// The program with this set-up, for any subcommand.
     pub(crate) fn command(&self) -> Command {
         let mut command = program();
-        command.current_dir(&self.folder);
+        command.current_dir(&self.folder).envs(&self.plain);
         for (key, value) in &self.values {
             command.env(format!("CHATLAKE_{key}"), value);
         }
@@ -70,6 +83,18 @@ impl Setup {
         server.wait_ready();
         server
     }
+}
+
+/// The variables by which S3 clients find an S3 server and its credentials.
+pub(crate) fn aws(s3: &S3) -> BTreeMap<String, String> {
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", s3.key_id.clone()),
+        ("AWS_SECRET_ACCESS_KEY", s3.secret.clone()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_ENDPOINT_URL", format!("http://{}", s3.endpoint)),
+        ("AWS_ALLOW_HTTP", "true".to_owned()),
+    ];
+    variables.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 /// The built program, in an environment that holds nothing of the developer's.
@@ -100,11 +125,6 @@ impl Server {
     /// `http://host:port` of OTLP over HTTP.
     pub(crate) fn http(&self) -> String {
         format!("http://{}", self.setup.http)
-    }
-
-    /// The folder that it runs in.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.setup.folder
     }
 
     /// Everything below which it keeps its files.
@@ -156,8 +176,13 @@ impl Server {
 
     /// Asks it to stop and waits for its end. What it had read so far has landed, unless a trace is open.
     pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.stop_within(Duration::from_secs(30))
+    }
+
+    /// As [`Server::stop`], with another patience.
+    pub(crate) fn stop_within(&mut self, limit: Duration) -> ExitStatus {
         self.child.terminate();
-        self.child.wait(Duration::from_secs(30))
+        self.child.wait(limit)
     }
 
     fn wait_ready(&mut self) {
