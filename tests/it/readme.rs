@@ -65,7 +65,8 @@ fn every_query_runs_on_local_files_and_all_formats_and_readers_agree() {
     assert!(ids.len() > 300, "{} rows", ids.len());
     assert_eq!(ids, reader.arrow_ids("data/events"), "DuckDB and pyarrow");
     let lines = rows::parse(&rows::lines_below(&folder.path().join("lake/events")));
-    let mut of_lines: Vec<String> = lines.iter().map(|row| row["event_id"].as_str().expect("an id").to_owned()).collect();
+    let mut of_lines: Vec<String> =
+        lines.iter().map(|row| row["event_id"].as_str().expect("an id").to_owned()).collect();
     of_lines.sort_unstable();
     assert_eq!(ids, of_lines, "Parquet and JSON lines");
     let events = rows::events_below(&folder.path().join("messages/events"));
@@ -178,7 +179,8 @@ fn pyarrow_reads_the_lake_as_the_readme_says() {
     let folder = TempDir::new().expect("a folder");
     convert(&corpus::golden()[..2], "data", "parquet", folder.path());
     let example = readme::block("python", "pyarrow");
-    let output = Command::new(python).args(["-c", &example]).current_dir(folder.path()).output().expect("python starts");
+    let output =
+        Command::new(python).args(["-c", &example]).current_dir(folder.path()).output().expect("python starts");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && said.contains(" rows"), "{said}{}", String::from_utf8_lossy(&output.stderr));
 }
@@ -234,9 +236,8 @@ fn the_two_lines_run_a_collector_and_the_program_side_by_side() {
 
     // The lines as they stand, but for the ports, which may be taken here: each is another one, the same wherever
     // the lines name it.
-    let moved: BTreeMap<String, String> = ["127.0.0.1:5317", "127.0.0.1:5318"]
-        .map(|address| (address.to_owned(), free_address()))
-        .into();
+    let moved: BTreeMap<String, String> =
+        ["127.0.0.1:5317", "127.0.0.1:5318"].map(|address| (address.to_owned(), free_address())).into();
     let moved = |value: &String| moved.get(value).unwrap_or(value).clone();
     let mut setup = Setup::quick(folder.path()).with("STORE__FORMAT", "jsonl");
     for (name, value) in &ours {

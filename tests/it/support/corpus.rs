@@ -4,9 +4,6 @@
 //! out), EXT is `pb` for protobuf and `json` for OTLP/JSON.
 
 use super::{project, shared};
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use prost::Message as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -54,30 +51,6 @@ pub(crate) fn golden() -> Vec<Run> {
 /// All recorded runs beside the project, where they are.
 pub(crate) fn recorded() -> Option<Vec<Run>> {
     Some(runs(&shared()?.join("corpus")))
-}
-
-impl Request {
-    /// The request as protobuf, whatever it was sent as. OTLP/JSON is not converted: `None`.
-    pub(crate) fn protobuf(&self) -> Option<&[u8]> {
-        (!self.json).then_some(self.body.as_slice())
-    }
-
-    /// How many spans or log records a protobuf request has.
-    pub(crate) fn records(&self) -> Option<usize> {
-        let body = self.protobuf()?;
-        Some(match self.signal {
-            Signal::Traces => {
-                let request = ExportTraceServiceRequest::decode(body).expect("a recorded request decodes");
-                let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
-                scopes.map(|scope| scope.spans.len()).sum()
-            }
-            Signal::Logs => {
-                let request = ExportLogsServiceRequest::decode(body).expect("a recorded request decodes");
-                let scopes = request.resource_logs.iter().flat_map(|resource| &resource.scope_logs);
-                scopes.map(|scope| scope.log_records.len()).sum()
-            }
-        })
-    }
 }
 
 fn runs(folder: &Path) -> Vec<Run> {
