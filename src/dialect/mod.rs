@@ -1,1 +1,281 @@
-//! dialect
+//! OTLP in, [`Partial`]s out: what each span and log record says, whatever vocabulary its producer speaks.
+//!
+//! A dialect is one file and one line in [`DIALECTS`]. A record can speak several: the first that matches leads and
+//! names the row's `dialect`; the others fill whole groups that it left empty. Nothing here fails, waits, logs or
+//! reads a clock. What does not land in a column goes to `details`, `attributes` or `notes`.
+
+mod attributes;
+mod context;
+mod draft;
+mod genai;
+mod genai_legacy;
+mod json;
+mod langchain;
+mod messages;
+mod notes;
+mod openinference;
+mod probe;
+mod source;
+mod status;
+mod usage;
+mod value;
+
+use crate::event;
+use crate::event::Entry;
+use crate::event::Envelope;
+use crate::event::Kind;
+use crate::event::Link;
+use crate::event::Partial;
+use draft::Draft;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span;
+use source::Scope;
+use source::Source;
+
+/// All dialects; of those that match a record the first leads.
+const DIALECTS: [Dialect; 3] = [openinference::DIALECT, genai::DIALECT, genai_legacy::DIALECT];
+
+/// How the records of one producer are told and read.
+struct Dialect {
+    /// The row's `dialect`.
+    name: &'static str,
+    /// It speaks where the scope's name begins so,
+    scopes: &'static [&'static str],
+    /// or an attribute's key does,
+    keys: &'static [&'static str],
+    /// or the name of an event of the span, or of the event that a log record tells.
+    events: &'static [&'static str],
+    /// It speaks where this finds so too; for what the lists cannot say.
+    probe: Option<fn(&Source<'_>) -> bool>,
+    /// Fills what this dialect says.
+    read: fn(&Source<'_>, &mut Draft),
+}
+
+impl Dialect {
+    const NONE: Self = Self { name: "", scopes: &[], keys: &[], events: &[], probe: None, read: |_, _| {} };
+}
+
+/// What the mapping is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// Whether records that no dialect knows become rows.
+    pub keep_unknown: bool,
+}
+
+/// Records of one resource and scope.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// What they share. Tenant, door, policy and arrival are the caller's to fill.
+    pub envelope: Envelope,
+    /// Each record and its place in the request.
+    pub records: Vec<(u32, Partial)>,
+}
+
+/// Reads the spans of a request. Places count through all its spans.
+#[expect(clippy::needless_pass_by_value, reason = "a request is read once; its texts may move into rows")]
+pub fn traces(request: ExportTraceServiceRequest, settings: &Settings) -> Vec<Read> {
+    let mut reads = Vec::new();
+    let mut place = 0u32;
+    for resource_spans in &request.resource_spans {
+        let resource = resource_spans.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
+        for scope_spans in &resource_spans.scope_spans {
+            let scope = Scope { name: scope_spans.scope.as_ref().map_or("", |scope| &scope.name), resource };
+            let dialects = probe::of_scope(scope.name);
+            let records = scope_spans
+                .spans
+                .iter()
+                .map(|span| (next(&mut place), span_partial(span, scope, dialects, settings)))
+                .collect();
+            reads.push(Read { envelope: envelope(scope, scope_spans.scope.as_ref()), records });
+        }
+    }
+    reads
+}
+
+/// Reads the log records of a request. Places count through all of them.
+#[expect(clippy::needless_pass_by_value, reason = "a request is read once; its texts may move into rows")]
+pub fn logs(request: ExportLogsServiceRequest, settings: &Settings) -> Vec<Read> {
+    let mut reads = Vec::new();
+    let mut place = 0u32;
+    for resource_logs in &request.resource_logs {
+        let resource = resource_logs.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
+        for scope_logs in &resource_logs.scope_logs {
+            let scope = Scope { name: scope_logs.scope.as_ref().map_or("", |scope| &scope.name), resource };
+            let dialects = probe::of_scope(scope.name);
+            let records = scope_logs
+                .log_records
+                .iter()
+                .map(|record| (next(&mut place), log_partial(record, scope, dialects, settings)))
+                .collect();
+            reads.push(Read { envelope: envelope(scope, scope_logs.scope.as_ref()), records });
+        }
+    }
+    reads
+}
+
+fn next(place: &mut u32) -> u32 {
+    let this = *place;
+    *place = place.saturating_add(1);
+    this
+}
+
+/// What a record's dialects say of it.
+fn draft(source: &Source<'_>, dialects: probe::Set) -> Draft {
+    let mut draft = Draft::default();
+    let speaking = dialects.with(probe::of_source(source));
+    for dialect in DIALECTS.iter().enumerate().filter(|(place, _)| speaking.has(*place)).map(|(_, dialect)| dialect) {
+        if draft.row.dialect.is_empty() {
+            dialect.name.clone_into(&mut draft.row.dialect);
+        }
+        (dialect.read)(source, &mut draft);
+    }
+    context::read(source, &mut draft);
+    status::read(source, &mut draft);
+    draft
+}
+
+fn span_partial(span: &Span, scope: Scope<'_>, dialects: probe::Set, settings: &Settings) -> Partial {
+    let source = Source::of_span(span, scope);
+    let mut draft = draft(&source, dialects);
+    if span.dropped_attributes_count > 0 {
+        source.notes.add(|| format!("{} attributes were dropped before they came here", span.dropped_attributes_count));
+    }
+    if span.dropped_events_count > 0 {
+        source.notes.add(|| format!("{} events were dropped before they came here", span.dropped_events_count));
+    }
+    if span.dropped_links_count > 0 {
+        source.notes.add(|| format!("{} links were dropped before they came here", span.dropped_links_count));
+    }
+    draft.row.name.clone_from(&span.name);
+    draft.row.trace_id = value::hex(&span.trace_id);
+    draft.row.span_id = value::hex(&span.span_id);
+    draft.row.parent_span_id = value::hex(&span.parent_span_id);
+    if let Some(tool) = draft.row.tool_executions.first_mut() {
+        tool.span_id = draft.row.span_id.clone();
+        tool.status = tool.status.take().or_else(|| draft.row.status.clone());
+        let message = draft.row.error.as_ref().and_then(|error| error.message.clone().or_else(|| error.r#type.clone()));
+        tool.error = tool.error.take().or(message);
+    }
+    let judges = draft.judges_links;
+    if !judges && !span.links.is_empty() {
+        draft.detail("links", links_json(&span.links));
+    }
+    let mut partial = draft.finish(source);
+    partial.kind = Kind::Span.into();
+    partial.start_ns = span.start_time_unix_nano;
+    partial.end_ns = span.end_time_unix_nano;
+    partial.flags = (span.flags != 0).then_some(span.flags);
+    partial.links = span.links.iter().filter_map(|link| link_of(link, judges)).collect();
+    partial.trace_state = (!span.trace_state.is_empty()).then(|| span.trace_state.clone());
+    partial.keep_unknown = settings.keep_unknown;
+    partial
+}
+
+fn log_partial(record: &LogRecord, scope: Scope<'_>, dialects: probe::Set, settings: &Settings) -> Partial {
+    let source = Source::of_log(record, scope);
+    let mut draft = draft(&source, dialects);
+    source.name.clone_into(&mut draft.row.name);
+    draft.row.trace_id = value::hex(&record.trace_id);
+    draft.row.span_id = value::hex(&record.span_id);
+    let known = draft.has_kind();
+    if record.dropped_attributes_count > 0 {
+        source
+            .notes
+            .add(|| format!("{} attributes were dropped before they came here", record.dropped_attributes_count));
+    }
+    let severity = (!record.severity_text.is_empty()).then_some(record.severity_text.as_str());
+    if let Some(severity) = severity.filter(|_| known || settings.keep_unknown) {
+        draft.detail("severity", event::json::string(severity));
+    }
+    let mut partial = if known || settings.keep_unknown {
+        draft.finish(source)
+    } else {
+        // Nothing but whose it is: that may be said only here.
+        draft.row.metadata = None;
+        draft.row.error = None;
+        draft.row.status = None;
+        draft.row.tags.clear();
+        Partial { row: Some(draft.row), ..Partial::default() }
+    };
+    partial.kind = Kind::Log.into();
+    partial.start_ns = record.time_unix_nano;
+    partial.observed_ns = record.observed_time_unix_nano;
+    partial.flags = (record.flags != 0).then_some(record.flags);
+    partial.keep_unknown = settings.keep_unknown;
+    partial
+}
+
+fn link_of(link: &span::Link, is_target: bool) -> Option<Link> {
+    Some(Link {
+        trace_id: value::hex(&link.trace_id)?,
+        span_id: value::hex(&link.span_id)?,
+        attributes: (!link.attributes.is_empty()).then(|| json::entries_node(&link.attributes).json()),
+        is_target,
+    })
+}
+
+fn links_json(links: &[span::Link]) -> String {
+    let list: Vec<String> = links
+        .iter()
+        .map(|link| {
+            let ids = [("trace_id", value::hex(&link.trace_id)), ("span_id", value::hex(&link.span_id))];
+            let mut entries: Vec<(&str, String)> =
+                ids.into_iter().filter_map(|(key, id)| id.map(|id| (key, event::json::string(&id)))).collect();
+            if !link.attributes.is_empty() {
+                entries.push(("attributes", json::entries_node(&link.attributes).json()));
+            }
+            event::json::object(entries.iter().map(|(key, json)| (*key, json.as_str())))
+        })
+        .collect();
+    format!("[{}]", list.join(","))
+}
+
+fn envelope(scope: Scope<'_>, told: Option<&InstrumentationScope>) -> Envelope {
+    let text = |key: &str| scope.resource_text(key).filter(|text| !text.is_empty()).map(str::to_owned);
+    Envelope {
+        service: text("service.name"),
+        env: text("deployment.environment.name").or_else(|| text("deployment.environment")),
+        resource: resource_json(scope.resource, told),
+        ..Envelope::default()
+    }
+}
+
+/// Resource attributes, and the scope under a key of its own.
+fn resource_json(resource: &[KeyValue], scope: Option<&InstrumentationScope>) -> Option<String> {
+    let mut entries: Vec<Entry> = Vec::with_capacity(resource.len() + 1);
+    for attribute in resource {
+        let json = attribute.value.as_ref().map_or_else(|| "null".to_owned(), json::any_json);
+        let mut key = attribute.key.clone();
+        if key == "scope" || entries.iter().any(|entry| entry.key == key) {
+            key = format!("{key}#{}", entries.len() + 1);
+        }
+        entries.push(Entry { key, json });
+    }
+    if let Some(scope) = scope {
+        let mut parts: Vec<(&str, String)> = Vec::new();
+        for (key, text) in [("name", &scope.name), ("version", &scope.version)] {
+            if !text.is_empty() {
+                parts.push((key, event::json::string(text)));
+            }
+        }
+        if !scope.attributes.is_empty() {
+            parts.push(("attributes", json::entries_node(&scope.attributes).json()));
+        }
+        if !parts.is_empty() {
+            let json = event::json::object(parts.iter().map(|(key, json)| (*key, json.as_str())));
+            entries.push(Entry { key: "scope".to_owned(), json });
+        }
+    }
+    if entries.is_empty() {
+        return None;
+    }
+    Some(event::json::object(entries.iter().map(|entry| (entry.key.as_str(), entry.json.as_str()))))
+}
+
+#[cfg(test)]
+mod tests;

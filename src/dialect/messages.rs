@@ -1,0 +1,625 @@
+//! Messages of any vendor's shape as OpenAI chat messages, recognised by structure and not by who sent them.
+//!
+//! One odd thing costs that thing only: what is no message becomes text, what is no known part stays as it is, and
+//! whoever asks is told whether anything of the source is not in the result.
+
+mod build;
+mod image;
+mod parts;
+mod tools;
+
+use super::json::Node;
+use super::value;
+use crate::event::Message;
+use build::Builder;
+
+pub(super) use tools::Definitions;
+
+/// Nested wrappers around a list of messages.
+const MAX_WRAPPERS: usize = 6;
+
+/// A message and what its source says beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Said {
+    pub message: Message,
+    /// Which of several answers it belongs to.
+    pub choice: Option<i64>,
+    /// The finish reason as it was written.
+    pub reason: Option<String>,
+}
+
+/// What a source tells of a conversation.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Told {
+    pub said: Vec<Said>,
+    /// Tool definitions that stood among the messages or beside them.
+    pub tools: Definitions,
+    /// Something of the source is not in the result: the source is kept too.
+    pub lossy: bool,
+    /// Content was replaced by a mark that says so.
+    pub withheld: bool,
+}
+
+impl Told {
+    /// Whether nothing was said.
+    pub(super) fn is_empty(&self) -> bool {
+        self.said.is_empty()
+    }
+
+    /// The messages as a history: pieces of one assistant turn are one message.
+    pub(super) fn into_history(self) -> Vec<Message> {
+        let mut out: Vec<Message> = Vec::with_capacity(self.said.len());
+        for said in self.said {
+            match out.last_mut() {
+                Some(last)
+                    if last.role == "assistant"
+                        && said.message.role == "assistant"
+                        && is_piece(last, &said.message) =>
+                {
+                    join(last, said.message);
+                }
+                _ => out.push(said.message),
+            }
+        }
+        out
+    }
+
+    /// The answers: the first choice, and the others. A run of several roles is one answer of several messages.
+    pub(super) fn into_answers(self) -> (Vec<Message>, Vec<Message>) {
+        if self.said.iter().any(|said| said.message.role != "assistant") {
+            return (self.into_history(), Vec::new());
+        }
+        let mut choices: Vec<(Option<i64>, bool, Message)> = Vec::new();
+        for said in self.said {
+            let has_reason = said.reason.is_some();
+            let same = choices.iter_mut().rev().find(|(choice, ended, _)| match (choice, said.choice) {
+                (Some(known), Some(this)) => *known == this,
+                // Without numbers each ended piece is a choice of its own.
+                _ => !(*ended && has_reason),
+            });
+            match same {
+                Some((_, ended, message)) => {
+                    *ended |= has_reason;
+                    join(message, said.message);
+                }
+                None => choices.push((said.choice, has_reason, said.message)),
+            }
+        }
+        choices.sort_by_key(|(choice, _, _)| *choice);
+        let mut messages = choices.into_iter().map(|(_, _, message)| message);
+        (messages.next().into_iter().collect(), messages.collect())
+    }
+}
+
+/// Whether two assistant messages in a row are pieces of one turn: a turn has one text.
+fn is_piece(first: &Message, second: &Message) -> bool {
+    let text = |message: &Message| {
+        message.content.as_ref().is_some_and(|text| !text.is_empty()) || message.content_parts.is_some()
+    };
+    let after_calls = !first.tool_calls.is_empty() && text(second);
+    !(after_calls || text(first) && text(second))
+}
+
+/// Adds what a later piece says.
+fn join(first: &mut Message, second: Message) {
+    match (&mut first.content_parts, second.content_parts) {
+        (Some(parts), Some(more)) => {
+            let inner = more.strip_prefix('[').unwrap_or(&more);
+            if parts.ends_with(']') && inner != "]" {
+                parts.pop();
+                parts.push(',');
+                parts.push_str(inner);
+            }
+        }
+        (slot @ None, Some(more)) => {
+            *slot = Some(match first.content.as_deref().filter(|text| !text.is_empty()) {
+                Some(text) => format!("[{},{}", parts::text_json(text), more.strip_prefix('[').unwrap_or(&more)),
+                None => more,
+            });
+        }
+        (Some(parts), None) => {
+            if let Some(text) = second.content.as_deref().filter(|text| !text.is_empty()) {
+                parts.pop();
+                parts.push(',');
+                parts.push_str(&parts::text_json(text));
+                parts.push(']');
+            }
+        }
+        (None, None) => {
+            if let (Some(a), Some(b)) = (first.content.as_deref(), second.content.as_deref())
+                && !a.is_empty()
+                && !b.is_empty()
+            {
+                first.content_parts = Some(format!("[{},{}]", parts::text_json(a), parts::text_json(b)));
+            }
+        }
+    }
+    first.content = joined(first.content.take(), second.content);
+    first.reasoning = joined(first.reasoning.take(), second.reasoning);
+    first.tool_calls.extend(second.tool_calls);
+    first.name = first.name.take().or(second.name);
+    first.finish_reason = second.finish_reason.or(first.finish_reason.take());
+}
+
+fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
+    match (first, second) {
+        (Some(first), Some(second)) if first.is_empty() => Some(second),
+        (Some(first), Some(second)) if second.is_empty() => Some(first),
+        (Some(first), Some(second)) => Some(format!("{first}\n{second}")),
+        (first, second) => first.or(second),
+    }
+}
+
+/// Reads messages. `role` is that of a bare text or a message that states none.
+pub(super) fn read(node: &Node<'_>, role: &'static str) -> Told {
+    let mut reader = Reader::default();
+    reader.list(node, role, 0);
+    reader.told
+}
+
+/// Reads parts of system instructions, or a bare text, as one system message.
+pub(super) fn read_system(node: &Node<'_>) -> Told {
+    read(node, "system")
+}
+
+/// One message, also where it has no key that says so.
+pub(super) fn read_message(node: &Node<'_>, role: &'static str) -> Told {
+    let mut reader = Reader::default();
+    reader.message(node, role, None, None);
+    reader.told
+}
+
+#[derive(Default)]
+struct Reader {
+    told: Told,
+}
+
+impl Reader {
+    fn list(&mut self, node: &Node<'_>, role: &'static str, depth: usize) {
+        if depth > MAX_WRAPPERS {
+            self.text(&node.plain(), role);
+            return;
+        }
+        match node {
+            Node::Null => {}
+            Node::String(text) => node.opened(|inner| {
+                if !matches!(inner, Node::String(_)) && tells_messages(inner) {
+                    self.told.lossy |= inner.is_cut();
+                    self.list(inner, role, depth + 1);
+                } else {
+                    self.text(text, role);
+                }
+            }),
+            Node::Array(array) => {
+                self.told.lossy |= array.cut;
+                if let Some((word, content)) = shorthand(&array.items) {
+                    let mut builder = Builder::new(word);
+                    self.content(content, &mut builder);
+                    self.emit(builder);
+                    return;
+                }
+                self.items(&array.items, role, depth);
+            }
+            Node::Object(_) => self.object(node, role, depth),
+            other => self.text(&other.json(), role),
+        }
+    }
+
+    fn items(&mut self, items: &[Node<'_>], role: &'static str, depth: usize) {
+        let mut open: Option<Builder> = None;
+        for item in items {
+            if item.is_cut() {
+                // Only what was sent whole is a message.
+                self.told.lossy = true;
+                continue;
+            }
+            let nested = item.is_array() || wraps_messages(item);
+            if nested || is_message(item) {
+                if let Some(builder) = open.take() {
+                    self.emit(builder);
+                }
+                if nested {
+                    self.list(item, role, depth + 1);
+                } else {
+                    self.message(item, role, None, None);
+                }
+                continue;
+            }
+            if item.is_empty() {
+                continue;
+            }
+            let role = parts::implied_role(item).unwrap_or(role);
+            if open.as_ref().is_some_and(|builder| builder.role != role)
+                && let Some(builder) = open.take()
+            {
+                self.emit(builder);
+            }
+            let builder = open.get_or_insert_with(|| Builder::new(role));
+            self.part(item, builder);
+        }
+        if let Some(builder) = open {
+            self.emit(builder);
+        }
+    }
+
+    /// A message, or a request or an answer that holds messages.
+    fn object(&mut self, node: &Node<'_>, role: &'static str, depth: usize) {
+        if !wraps_messages(node) {
+            if is_message(node) {
+                self.message(node, role, None, None);
+            } else if parts::is_part(node) {
+                let mut builder = Builder::new(parts::implied_role(node).unwrap_or(role));
+                self.part(node, &mut builder);
+                self.emit(builder);
+            } else {
+                self.text(&node.json(), role);
+            }
+            return;
+        }
+        for key in ["system", "instructions", "system_instruction", "systemInstruction"] {
+            if let Some(system) = node.get(key).or_else(|| node.at(&["config", key])) {
+                self.list(system, "system", depth + 1);
+            }
+        }
+        for tools in [node.get("tools"), node.at(&["config", "tools"]), node.get("functions")].into_iter().flatten() {
+            self.told.lossy |= !self.told.tools.read(tools);
+        }
+        const WRAPPERS: [(&str, Option<&str>); 10] = [
+            ("messages", None),
+            ("prompt", None),
+            ("contents", None),
+            ("input", None),
+            ("choices", Some("assistant")),
+            ("generations", Some("assistant")),
+            ("candidates", Some("assistant")),
+            ("output", Some("assistant")),
+            ("message", None),
+            ("content", Some("assistant")),
+        ];
+        for (key, own_role) in WRAPPERS {
+            let Some(inner) = node
+                .get(key)
+                .filter(|inner| inner.is_array() || inner.is_object() || key == "prompt" || key == "input")
+            else {
+                continue;
+            };
+            let role = own_role.unwrap_or(role);
+            match key {
+                "choices" | "candidates" => self.choices(inner),
+                "generations" => self.generations(inner),
+                "message" => self.message(inner, role, node.get("index").and_then(Node::as_count), reason_of(node)),
+                _ => self.list(inner, role, depth + 1),
+            }
+            self.check(
+                node,
+                &[
+                    key,
+                    "system",
+                    "instructions",
+                    "system_instruction",
+                    "systemInstruction",
+                    "tools",
+                    "functions",
+                    "finish_reason",
+                    "finishReason",
+                    "index",
+                ],
+            );
+            return;
+        }
+    }
+
+    fn choices(&mut self, node: &Node<'_>) {
+        for (place, choice) in node.items().iter().enumerate() {
+            if choice.is_cut() {
+                self.told.lossy = true;
+                continue;
+            }
+            let index = choice.get("index").and_then(Node::as_count).or_else(|| i64::try_from(place).ok());
+            match choice.first(&["message", "delta", "content", "text"]) {
+                Some(message) => self.message(message, "assistant", index, reason_of(choice)),
+                None if is_message(choice) => self.message(choice, "assistant", index, None),
+                None => self.told.lossy = true,
+            }
+            self.check(choice, &["message", "delta", "content", "text", "index", "finish_reason", "finishReason"]);
+        }
+    }
+
+    /// LangChain's answers: a list for each prompt, in it one for each choice.
+    fn generations(&mut self, node: &Node<'_>) {
+        let batch = match node.items().first() {
+            Some(first) if first.is_array() => {
+                self.told.lossy |= node.items().len() > 1;
+                first.items()
+            }
+            _ => node.items(),
+        };
+        self.told.lossy = true;
+        for (place, generation) in batch.iter().enumerate() {
+            let index = i64::try_from(place).ok();
+            let info = generation.first(&["generation_info", "generationInfo"]);
+            let reason = info.and_then(reason_of);
+            match generation.get("message") {
+                Some(message) => self.message(message, "assistant", index, reason),
+                None => {
+                    let mut builder = Builder::new("assistant");
+                    builder.choice = index;
+                    builder.reason = reason;
+                    if let Some(text) = generation.text("text") {
+                        builder.text(text);
+                    }
+                    self.emit(builder);
+                }
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str, role: &'static str) {
+        let mut builder = Builder::new(role);
+        self.plain_text(text, &mut builder);
+        self.emit(builder);
+    }
+
+    /// One message of any shape.
+    fn message(&mut self, node: &Node<'_>, role: &'static str, choice: Option<i64>, reason: Option<String>) {
+        if node.is_cut() {
+            self.told.lossy = true;
+            return;
+        }
+        if let Node::String(text) = node {
+            let mut builder = Builder::new(role);
+            builder.choice = choice;
+            builder.reason = reason;
+            self.plain_text(text, &mut builder);
+            self.emit(builder);
+            return;
+        }
+        // LangChain's constructors, and wrappers that say nothing themselves.
+        if let Some(kwargs) =
+            node.get("kwargs").filter(|_| node.get("lc").is_some() || node.get("id").is_some_and(Node::is_array))
+        {
+            let class = node.get("id").and_then(|id| id.items().last()).and_then(Node::as_str).and_then(value::role);
+            self.told.lossy = true;
+            return self.message(kwargs, class.unwrap_or(role), choice, reason);
+        }
+        if let Some(data) = node.get("data").filter(|data| data.is_object() && data.get("content").is_some()) {
+            let kind = node.text("type").and_then(value::role);
+            self.told.lossy = true;
+            return self.message(data, kind.unwrap_or(role), choice, reason);
+        }
+        if node.get("role").is_none()
+            && node.get("content").is_none()
+            && let Some(inner) = node.get("message").filter(|inner| inner.is_object())
+        {
+            let index = node.get("index").and_then(Node::as_count).or(choice);
+            self.check(node, &["message", "index", "finish_reason", "finishReason", "tool_calls"]);
+            let mut builder = self.built(inner, role);
+            builder.choice = builder.choice.or(index);
+            builder.reason = builder.reason.take().or(reason).or_else(|| reason_of(node));
+            // Some write the calls beside the message, some inside.
+            if builder.calls.is_empty() {
+                self.calls(node, &mut builder);
+            }
+            self.emit(builder);
+            return;
+        }
+        let mut builder = self.built(node, role);
+        builder.choice = builder.choice.or(choice);
+        builder.reason = builder.reason.take().or(reason);
+        self.emit(builder);
+    }
+
+    fn built(&mut self, node: &Node<'_>, role: &'static str) -> Builder {
+        let stated = node.first_text(&["role", "_role"]);
+        let kind = node.text("type").filter(|_| stated.is_none());
+        let word = stated.or(kind).or_else(|| node.at(&["author", "role"]).and_then(Node::as_str));
+        let known = word.and_then(value::role);
+        if let (None, Some(_)) = (known, stated) {
+            self.told.lossy = true;
+        }
+        let nested = node.get("content").filter(|content| content.get("parts").is_some());
+        let inner_role = nested.and_then(|content| content.text("role")).and_then(value::role);
+        let mut builder = Builder::new(inner_role.or(known).unwrap_or(role));
+        builder.reason = reason_of(node);
+        builder.choice = node.get("index").and_then(Node::as_count);
+        builder.name = node.text("name").map(str::to_owned);
+        if builder.role == "tool" {
+            builder.answers = node
+                .first(&["tool_call_id", "toolCallId", "tool_use_id", "call_id", "id"])
+                .and_then(Node::scalar_text)
+                .filter(|id| !id.is_empty())
+                .map(str::to_owned);
+        }
+        for key in ["reasoning_content", "reasoning", "thinking", "reasoning_text"] {
+            if let Some(reasoning) = node.get(key).or_else(|| node.at(&["additional_kwargs", key])) {
+                self.reasoning(reasoning, &mut builder);
+                break;
+            }
+        }
+        if let Some(nested) = nested {
+            self.parts_of(nested.get("parts"), &mut builder);
+            self.check(nested, &["parts", "role"]);
+        } else {
+            // Where a list of parts stands beside the plain content, it repeats it.
+            let listed = ["contents", "items", "blocks", "parts"]
+                .iter()
+                .find_map(|key| node.get(key).filter(|list| list.is_array()));
+            self.parts_of(listed, &mut builder);
+            if let Some(content) = node.first(&["content", "text"]).filter(|_| !builder.has_text()) {
+                self.content(content, &mut builder);
+            }
+        }
+        if let Some(refusal) = node.text("refusal") {
+            builder.json(format!("{{\"type\":\"refusal\",\"refusal\":{}}}", crate::event::json::string(refusal)));
+        }
+        if builder.calls.is_empty() {
+            self.calls(node, &mut builder);
+        }
+        if let Some(tool) = parts::disguised_tool(node, builder.role) {
+            // A tool's schema that pretends to be a message.
+            self.told.tools.read(tool);
+            builder.disguised = true;
+        }
+        self.check(
+            node,
+            &[
+                "role",
+                "content",
+                "parts",
+                "name",
+                "finish_reason",
+                "finishReason",
+                "tool_calls",
+                "tool_call_id",
+                "index",
+                "type",
+                "function_call",
+                "text",
+                "contents",
+                "items",
+                "blocks",
+                "refusal",
+                "reasoning_content",
+                "reasoning",
+                "thinking",
+                "reasoning_text",
+                "toolCallId",
+                "tool_use_id",
+                "call_id",
+                "_role",
+                "function_call_name",
+                "function_call_arguments_json",
+            ],
+        );
+        builder
+    }
+
+    fn calls(&mut self, node: &Node<'_>, builder: &mut Builder) {
+        let lists = [node.get("tool_calls"), node.get("toolCalls"), node.at(&["additional_kwargs", "tool_calls"])];
+        if let Some(list) = lists.into_iter().flatten().find(|list| !list.is_empty()) {
+            list.opened(|list| {
+                for call in list.items() {
+                    self.call(call, builder);
+                }
+            });
+        }
+        if builder.calls.is_empty() {
+            if let Some(call) = node.get("function_call").or_else(|| node.at(&["additional_kwargs", "function_call"])) {
+                self.call(call, builder);
+            }
+            if let Some(name) = node.text("function_call_name") {
+                let arguments = node.get("function_call_arguments_json").map(Node::plain);
+                builder.calls.push(parts::tool_call(None, None, name, arguments));
+            }
+        }
+    }
+
+    fn parts_of(&mut self, list: Option<&Node<'_>>, builder: &mut Builder) {
+        for part in list.map(Node::items).unwrap_or_default() {
+            self.part(part, builder);
+        }
+    }
+
+    /// Remembers that keys which say something were not read.
+    fn check(&mut self, node: &Node<'_>, known: &[&str]) {
+        if !self.told.lossy {
+            self.told.lossy =
+                node.entries().iter().any(|(key, value)| !known.contains(&key.as_ref()) && !value.is_empty());
+        }
+    }
+
+    fn emit(&mut self, builder: Builder) {
+        self.told.withheld |= builder.withheld;
+        self.told.lossy |= builder.withheld || builder.lossy;
+        builder.finish(&mut self.told);
+    }
+}
+
+/// The finish reason that stands in an object, as it was written.
+fn reason_of(node: &Node<'_>) -> Option<String> {
+    node.first_text(&["finish_reason", "finishReason", "stop_reason", "stopReason"]).map(str::to_owned)
+}
+
+/// `["user", "text"]`.
+fn shorthand<'n, 'a>(items: &'n [Node<'a>]) -> Option<(&'static str, &'n Node<'a>)> {
+    let [word, content] = items else { return None };
+    let role = match word.as_str()? {
+        "system" | "developer" => "system",
+        "user" | "human" => "user",
+        "assistant" | "ai" => "assistant",
+        "placeholder" => return None,
+        _ => return None,
+    };
+    (content.as_str().is_some() || content.is_array()).then_some((role, content))
+}
+
+/// Whether an object is a message: it has a role, or a shape that only messages have.
+pub(super) fn is_message(node: &Node<'_>) -> bool {
+    if !node.is_object() {
+        return false;
+    }
+    let langchain = || node.get("kwargs").is_some() && node.get("id").is_some_and(Node::is_array);
+    let typed = || {
+        node.text("type").is_some_and(|kind| match kind {
+            "message" => true,
+            "human" | "ai" | "HumanMessage" | "AIMessage" | "HumanMessageChunk" | "AIMessageChunk"
+            | "SystemMessage" | "ToolMessage" => true,
+            "system" | "tool" | "function" | "assistant" | "user" => {
+                node.get("content").is_some() || node.get("data").is_some()
+            }
+            _ => false,
+        })
+    };
+    node.get("role").is_some_and(|role| role.as_str().is_some())
+        || node.get("parts").is_some_and(Node::is_array)
+        || node.get("tool_calls").is_some_and(Node::is_array)
+        || langchain()
+        || typed()
+        || node.get("message").is_some_and(is_message)
+}
+
+/// Whether an object holds messages under a key of a request or an answer.
+fn wraps_messages(node: &Node<'_>) -> bool {
+    if !node.is_object() || node.get("role").is_some_and(|role| role.as_str().is_some()) {
+        return false;
+    }
+    let listed = |key: &str| node.get(key).is_some_and(|list| list.is_array() && !list.is_empty());
+    let of_messages = |key: &str| {
+        node.get(key).is_some_and(|list| {
+            list.items().first().is_some_and(|first| tells_messages(first) || parts::implied_role(first).is_some())
+        })
+    };
+    listed("messages")
+        || of_messages("contents")
+        || of_messages("choices")
+        || listed("generations")
+        || of_messages("candidates")
+        || node
+            .get("candidates")
+            .is_some_and(|list| list.items().first().is_some_and(|first| first.get("content").is_some()))
+        || node.get("choices").is_some_and(|list| list.items().first().is_some_and(|first| first.get("text").is_some()))
+        || of_messages("output")
+        || of_messages("input")
+        || node.get("model").is_some()
+            && (node.get("prompt").is_some() || node.get("input").is_some_and(|input| input.as_str().is_some()))
+}
+
+/// Whether a value tells messages, and not data of some other kind.
+pub(super) fn tells_messages(node: &Node<'_>) -> bool {
+    match node {
+        Node::Array(array) => {
+            shorthand(&array.items).is_some()
+                || array.items.first().is_some_and(|first| match first {
+                    Node::Array(inner) => {
+                        shorthand(&inner.items).is_some() || inner.items.first().is_some_and(is_message)
+                    }
+                    other => is_message(other) || parts::is_part(other),
+                })
+        }
+        Node::Object(_) => is_message(node) || wraps_messages(node),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,598 @@
+//! OpenInference (Arize): structure in the keys, `openinference.span.kind` says what a span is.
+//!
+//! Source: `openinference-semantic-conventions` 0.1.42 and the packages named in its behaviour below.
+
+use super::Dialect;
+use super::draft::Draft;
+use super::json::Node;
+use super::langchain;
+use super::messages;
+use super::messages::Definitions;
+use super::messages::Told;
+use super::source::Source;
+use super::usage::Counts;
+use super::value;
+use crate::event::Feedback;
+use crate::event::ToolExecution;
+use crate::event::event_type;
+use std::borrow::Cow;
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "openinference",
+    scopes: &["openinference.instrumentation", "@arizeai/openinference"],
+    keys: &["openinference.span.kind"],
+    read,
+    ..Dialect::NONE
+};
+
+fn read(source: &Source<'_>, draft: &mut Draft) {
+    if source.is_log {
+        return;
+    }
+    kind(source, draft);
+    if draft.is(event_type::CHAT_COMPLETION) {
+        call(source, draft);
+    } else if draft.is(event_type::TOOL_EXECUTION) {
+        tool(source, draft);
+    } else if draft.is(event_type::EMBEDDING) {
+        embedding(source, draft);
+    } else if draft.is(event_type::RETRIEVAL) || draft.is(event_type::RERANK) {
+        documents(source, draft);
+    } else if draft.is(event_type::AGENT_INVOCATION) {
+        agent(source, draft);
+    } else {
+        sides(source, draft);
+    }
+    judgements(source, draft);
+    template(source, draft);
+}
+
+fn kind(source: &Source<'_>, draft: &mut Draft) {
+    let Some(word) = source.text("openinference.span.kind") else { return };
+    let kind = match word {
+        "LLM" => event_type::CHAT_COMPLETION,
+        "TOOL" => event_type::TOOL_EXECUTION,
+        "EMBEDDING" => event_type::EMBEDDING,
+        "RETRIEVER" => event_type::RETRIEVAL,
+        "RERANKER" => event_type::RERANK,
+        "GUARDRAIL" => event_type::GUARDRAIL,
+        "EVALUATOR" => event_type::EVALUATION,
+        // A graph's node is called an agent because its name holds the word.
+        "AGENT" if !is_graph_node(source) => event_type::AGENT_INVOCATION,
+        _ => event_type::GRAPH_STEP,
+    };
+    draft.kind(kind);
+}
+
+fn is_graph_node(source: &Source<'_>) -> bool {
+    source.peek("metadata").is_some_and(|text| text.contains("\"langgraph_node\""))
+        && source.json("metadata").is_some_and(|doc| doc.node.text("langgraph_node") == Some(source.name))
+}
+
+/// Messages under indexed keys, and where they stood.
+fn indexed(source: &Source<'_>, prefix: &str, role: &'static str) -> Option<(Told, Vec<usize>)> {
+    let (node, places) = source.attributes.list_below(prefix, &source.budget, &source.notes)?;
+    let mut told = Told::default();
+    let mut nameless = false;
+    for item in node.items() {
+        let message = item.get("message").unwrap_or(item);
+        // Where the first keys of a message were dropped, nobody knows who said the rest.
+        let implied = match message.get("role").is_some() {
+            true => Some(role),
+            false if message.get("tool_calls").is_some() => Some("assistant"),
+            false if message.get("tool_call_id").is_some() => Some("tool"),
+            false if role == "assistant" => Some(role),
+            false => None,
+        };
+        let Some(role) = implied else {
+            nameless = true;
+            continue;
+        };
+        let more = messages::read_message(message, role);
+        told.lossy |= more.lossy || item.entries().len() > 1;
+        told.withheld |= more.withheld;
+        told.tools.extend(more.tools);
+        told.said.extend(more.said);
+    }
+    if nameless {
+        source.notes.add(|| format!("a message without a role under {prefix}"));
+        told.lossy = true;
+    }
+    Some((told, places))
+}
+
+fn indexed_side(source: &Source<'_>, draft: &mut Draft, is_input: bool) {
+    let (taken, prefix, role) = if is_input {
+        (draft.has_input(), "llm.input_messages.", "user")
+    } else {
+        (draft.has_output(), "llm.output_messages.", "assistant")
+    };
+    if taken {
+        return;
+    }
+    let Some((told, places)) = indexed(source, prefix, role) else { return };
+    let lossy = told.lossy;
+    let took =
+        if is_input { draft.input(told, &source.notes, prefix) } else { draft.output(told, &source.notes, prefix) };
+    if took && !lossy {
+        for place in places {
+            source.attributes.mark_place(place);
+        }
+    }
+}
+
+/// One call of a model.
+fn call(source: &Source<'_>, draft: &mut Draft) {
+    let given = source.json("llm.invocation_parameters");
+    let answer = source.json("output.value");
+    let answer = answer.as_ref().map(|doc| &doc.node);
+    tools(source, draft, given.as_ref().map(|doc| &doc.node));
+    indexed_side(source, draft, true);
+    indexed_side(source, draft, false);
+    prompts(source, draft);
+    draft.reasons_from(&source.attributes, "llm.finish_reason");
+    models(source, draft, given.as_ref().map(|doc| &doc.node), answer);
+    if let Some(answer) = answer {
+        told_by_answer(draft, answer);
+    }
+    provider(source, draft);
+    usage(source, draft, answer);
+    cost(source, draft);
+    if let Some(event) = source.event("First Token Stream Event") {
+        draft.first_token_event(source, event);
+    }
+    stream(source, draft, given.as_ref().map(|doc| &doc.node));
+    if let Some(doc) = &given
+        && draft.model().parameters.is_none()
+        && doc.node.is_object()
+    {
+        draft.model().parameters = Some(doc.node.json());
+        if doc.whole {
+            source.attributes.mark("llm.invocation_parameters");
+        }
+    }
+}
+
+/// Texts of completions, and as the last resort the plain input and output.
+fn prompts(source: &Source<'_>, draft: &mut Draft) {
+    for (prefix, path, is_input) in
+        [("llm.prompts.", ["prompt", "text"], true), ("llm.choices.", ["completion", "text"], false)]
+    {
+        let taken = if is_input { draft.has_input() } else { draft.has_output() };
+        if taken {
+            continue;
+        }
+        let Some((node, places)) = source.attributes.list_below(prefix, &source.budget, &source.notes) else {
+            continue;
+        };
+        let mut told = Told::default();
+        for (place, item) in node.items().iter().enumerate() {
+            let Some(text) = item.at(&path) else { continue };
+            let more = messages::read_message(text, if is_input { "user" } else { "assistant" });
+            told.said.extend(more.said.into_iter().map(|said| messages::Said {
+                choice: if is_input { None } else { i64::try_from(place).ok() },
+                ..said
+            }));
+        }
+        let took =
+            if is_input { draft.input(told, &source.notes, prefix) } else { draft.output(told, &source.notes, prefix) };
+        if took {
+            for place in places {
+                source.attributes.mark_place(place);
+            }
+        }
+    }
+    if !draft.has_input() && source.has("llm.prompts") {
+        let words = source.attributes.words("llm.prompts");
+        let texts = Node::array(words.into_iter().map(Node::String).collect());
+        if draft.input(messages::read(&texts, "user"), &source.notes, "llm.prompts") {
+            source.attributes.mark("llm.prompts");
+        }
+    }
+    draft.input_from(&source.attributes, &source.notes, "input.value");
+    draft.output_from(&source.attributes, &source.notes, "output.value");
+}
+
+fn tools(source: &Source<'_>, draft: &mut Draft, given: Option<&Node<'_>>) {
+    if draft.has_tools() {
+        return;
+    }
+    let mut tools = Definitions::default();
+    if let Some((node, places)) = source.attributes.list_below("llm.tools.", &source.budget, &source.notes) {
+        let mut all = true;
+        for item in node.items() {
+            all &=
+                item.at(&["tool", "json_schema"]).is_some_and(|schema| tools.read(schema)) && item.entries().len() == 1;
+        }
+        if all {
+            for place in places {
+                source.attributes.mark_place(place);
+            }
+        }
+    }
+    if tools.is_empty()
+        && let Some(list) = given.and_then(|given| given.get("tools"))
+    {
+        tools.read(list);
+    }
+    draft.tools(tools);
+}
+
+/// Requested and answering model share keys, and packages differ; a date in a name tells the answering one.
+fn models(source: &Source<'_>, draft: &mut Draft, given: Option<&Node<'_>>, answer: Option<&Node<'_>>) {
+    let stated = source.peek("llm.model_name");
+    let asked =
+        given.and_then(|given| given.first_text(&["model", "model_name", "model_id", "modelId"])).map(str::to_owned);
+    let told = answer.and_then(|answer| {
+        let own = answer.text("model").filter(|_| is_provider_answer(answer)).map(str::to_owned);
+        own.or_else(|| langchain::answer(answer).and_then(|answer| answer.model))
+    });
+    let has_answer = draft.has_output() || answer.is_some();
+    let (mut request, mut response) = (
+        source.text("llm.request.model_name").map(str::to_owned),
+        source.text("llm.response.model_name").map(str::to_owned),
+    );
+    response = response.or(told);
+    match (stated, asked) {
+        (Some(stated), Some(asked)) if stated != asked => {
+            let swapped = is_dated(&asked) && !is_dated(stated);
+            let (one, other) = if swapped { (stated.to_owned(), asked) } else { (asked, stated.to_owned()) };
+            request = request.or(Some(one));
+            response = response.or_else(|| has_answer.then_some(other));
+        }
+        (Some(name), _) => {
+            if is_dated(name) && has_answer {
+                response = response.or_else(|| Some(name.to_owned()));
+            } else {
+                request = request.or_else(|| Some(name.to_owned()));
+            }
+        }
+        (None, asked) => request = request.or(asked),
+    }
+    if let Some(name) = stated
+        && (request.as_deref() == Some(name) || response.as_deref() == Some(name))
+    {
+        source.attributes.mark("llm.model_name");
+    }
+    let model = draft.model();
+    model.request = model.request.take().or(request);
+    model.response = model.response.take().or(response);
+}
+
+/// Whether a value is a provider's own answer: its id and model are the call's.
+fn is_provider_answer(node: &Node<'_>) -> bool {
+    ["choices", "output", "content", "candidates", "usage", "object"].iter().any(|key| node.get(key).is_some())
+}
+
+/// Whether a name ends in a date: 2024-07-18 or 20250929.
+fn is_dated(name: &str) -> bool {
+    let mut digits = 0;
+    for part in name.split(['-', '@', ':', '.', '_']) {
+        let number = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        match (number, part.len()) {
+            (true, 8) if part.starts_with("20") => return true,
+            (true, 4) if part.starts_with("20") => digits = 1,
+            (true, 2) if digits > 0 => digits += 1,
+            _ => digits = 0,
+        }
+        if digits == 3 {
+            return true;
+        }
+    }
+    false
+}
+
+/// What only the provider's own answer says.
+fn told_by_answer(draft: &mut Draft, answer: &Node<'_>) {
+    let chain = langchain::answer(answer);
+    let own = is_provider_answer(answer);
+    if draft.model().response_id.is_none() {
+        let id = answer.text("id").filter(|_| own).map(str::to_owned);
+        draft.model().response_id = id.or_else(|| chain.as_ref().and_then(|chain| chain.response_id.clone()));
+    }
+    if own {
+        let reasons = answer
+            .get("choices")
+            .map(Node::items)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|choice| choice.text("finish_reason"));
+        draft.reasons(reasons);
+        draft.reasons(answer.first_text(&["stop_reason", "finish_reason", "stopReason"]));
+        if answer.get("output").is_some() {
+            draft.reasons(answer.at(&["incomplete_details", "reason"]).and_then(Node::as_str));
+        }
+    }
+    draft.reasons(chain.and_then(|chain| chain.finish_reason));
+}
+
+fn provider(source: &Source<'_>, draft: &mut Draft) {
+    if draft.model().provider.is_some() {
+        return;
+    }
+    for key in ["llm.provider", "llm.system"] {
+        let Some(raw) = source.peek(key) else { continue };
+        if let Some(provider) = value::provider(raw) {
+            if provider == raw {
+                source.attributes.mark(key);
+            }
+            draft.model().provider = Some(provider.into_owned());
+            return;
+        }
+    }
+}
+
+fn usage(source: &Source<'_>, draft: &mut Draft, answer: Option<&Node<'_>>) {
+    draft.usage(&source.attributes, || {
+        let first = |keys: &[&str]| source.attributes.first_count(keys, &source.notes);
+        let own = Counts {
+            input: first(&["llm.token_count.prompt"]),
+            output: first(&["llm.token_count.completion"]),
+            total: first(&["llm.token_count.total"]),
+            cached: first(&["llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input"]),
+            written: first(&["llm.token_count.prompt_details.cache_write"]),
+            reasoning: first(&["llm.token_count.completion_details.reasoning"]),
+            ..Counts::default()
+        };
+        let told = match answer {
+            Some(answer) => match answer.first(&["usage", "usageMetadata", "usage_metadata"]) {
+                Some(usage) => Counts::of(usage),
+                None => langchain::answer(answer).map(|answer| answer.counts).unwrap_or_default(),
+            },
+            None => Counts::default(),
+        };
+        let value = |found: Option<super::attributes::Found<i64>>| found.map(|found| found.value);
+        // How the provider counted says nothing of numbers that the package has summed already.
+        let same = own.input.is_none() || value(own.input) == value(told.input);
+        let all = own.or(told);
+        if same { all } else { Counts { scheme: super::usage::Scheme::Unknown, ..all } }
+    });
+    let audio = [
+        ("llm.token_count.prompt_details.audio", "prompt_audio_tokens"),
+        ("llm.token_count.completion_details.audio", "completion_audio_tokens"),
+    ];
+    let entries: Vec<(&str, String)> = audio
+        .iter()
+        .filter_map(|(key, name)| {
+            source.attributes.count(key, &source.notes).map(|found| (*name, found.value.to_string()))
+        })
+        .collect();
+    if !entries.is_empty() {
+        draft.detail("usage", crate::event::json::object(entries.iter().map(|(name, json)| (*name, json.as_str()))));
+    }
+}
+
+fn cost(source: &Source<'_>, draft: &mut Draft) {
+    if draft.has_cost() {
+        return;
+    }
+    let key = "llm.cost.total";
+    let Some(usd) = source.number(key) else { return };
+    if !draft.cost(usd, key) {
+        source.attributes.place(key).into_iter().for_each(|place| source.attributes.unmark_place(place));
+        return;
+    }
+    let mut parts: Vec<(&str, String)> = vec![("stated", format!("{usd:?}"))];
+    let mut places = Vec::new();
+    for (place, name, any) in source.attributes.below("llm.cost.") {
+        if name != "total" {
+            parts.push((name, super::json::any_json(any)));
+            places.push(place);
+        }
+    }
+    if !places.is_empty()
+        && draft.detail("cost", crate::event::json::object(parts.iter().map(|(name, json)| (*name, json.as_str()))))
+    {
+        for place in places {
+            source.attributes.mark_place(place);
+        }
+    }
+}
+
+fn stream(source: &Source<'_>, draft: &mut Draft, given: Option<&Node<'_>>) {
+    if draft.model().stream.is_some() {
+        return;
+    }
+    let asked = |node: &Node<'_>| node.get("stream").and_then(Node::as_bool);
+    let told = given.and_then(asked).or_else(|| {
+        // The whole request may be long: it is read only where it can say so.
+        let request = source.peek("input.value").filter(|text| text.contains("\"stream\""))?;
+        super::json::parse(request).and_then(|parsed| asked(&parsed.node))
+    });
+    draft.model().stream = told;
+}
+
+fn tool(source: &Source<'_>, draft: &mut Draft) {
+    let attributes = &source.attributes;
+    let output = source.json("output.value");
+    let message = output.as_ref().and_then(|doc| langchain::tool_message(&doc.node));
+    draft.tool(|| {
+        let text = |keys: &[&str]| attributes.first_text(keys).map(|(_, text)| text.to_owned());
+        let call_id = text(&["tool_call.id", "tool.id", "gen_ai.tool.call.id"]);
+        let mut tool = ToolExecution {
+            name: text(&["tool.name"]).unwrap_or_else(|| source.name.to_owned()),
+            call_id,
+            arguments: attributes
+                .raw_json("tool_call.function.arguments")
+                .or_else(|| attributes.raw_json("input.value")),
+            ..ToolExecution::default()
+        };
+        if tool.arguments.is_none() {
+            // It is the schema with some, the arguments with others.
+            let schema = source.json("tool.parameters").is_some_and(|doc| doc.node.get("properties").is_some());
+            tool.arguments = if schema { None } else { attributes.raw_json("tool.parameters") };
+        }
+        match message {
+            Some(message) => {
+                tool.call_id = tool.call_id.or(message.call_id);
+                tool.result = message.result;
+                tool.status = message.failed.then(|| crate::event::status::ERROR.to_owned());
+            }
+            None => tool.result = attributes.raw_json("output.value"),
+        }
+        tool
+    });
+    draft.detail_from(attributes, "tool.description", "description");
+    mime_types(source);
+}
+
+fn mime_types(source: &Source<'_>) {
+    // They say how to read what has been read.
+    for key in ["input.mime_type", "output.mime_type"] {
+        source.attributes.mark(key);
+    }
+}
+
+fn embedding(source: &Source<'_>, draft: &mut Draft) {
+    if draft.model().request.is_none() {
+        let name =
+            source.attributes.first_text(&["embedding.model_name", "llm.model_name"]).map(|(_, name)| name.to_owned());
+        draft.model().request = name;
+    }
+    provider(source, draft);
+    let answer = source.json("output.value");
+    usage(source, draft, answer.as_ref().map(|doc| &doc.node));
+    cost(source, draft);
+    let mut texts = Vec::new();
+    for (place, path, any) in source.attributes.below("embedding.embeddings.") {
+        if path.ends_with(".embedding.text") {
+            texts.push(super::json::any_node(any));
+            source.attributes.mark_place(place);
+        }
+    }
+    if !texts.is_empty() {
+        draft.detail("input", Node::array(texts).json());
+    }
+    if let Some(json) = source
+        .attributes
+        .raw_json("embedding.invocation_parameters")
+        .or_else(|| source.attributes.raw_json("llm.invocation_parameters"))
+    {
+        draft.model().parameters.get_or_insert(json);
+    }
+    let model = source.json("output.value").and_then(|doc| doc.node.text("model").map(str::to_owned));
+    let slot = draft.model();
+    slot.response = slot.response.take().or(model);
+}
+
+fn documents(source: &Source<'_>, draft: &mut Draft) {
+    for (key, name) in [("reranker.query", "query"), ("input.value", "query"), ("reranker.top_k", "top_k")] {
+        draft.detail_from(&source.attributes, key, name);
+    }
+    if let Some(name) = source.text("reranker.model_name") {
+        draft.model().request.get_or_insert_with(|| name.to_owned());
+    }
+    for (prefix, name) in [
+        ("retrieval.documents.", "documents"),
+        ("reranker.input_documents.", "input_documents"),
+        ("reranker.output_documents.", "documents"),
+    ] {
+        let Some((node, places)) = source.attributes.list_below(prefix, &source.budget, &source.notes) else {
+            continue;
+        };
+        let list = node.items().iter().map(|item| item.get("document").unwrap_or(item)).map(document).collect();
+        if draft.detail(name, Node::array(list).json()) {
+            for place in places {
+                source.attributes.mark_place(place);
+            }
+        }
+    }
+    mime_types(source);
+}
+
+/// A document, its metadata as JSON and not as text of it.
+fn document<'a>(node: &Node<'a>) -> Node<'a> {
+    let entries = node.entries().iter().map(|(key, value)| {
+        let value = match value {
+            Node::String(Cow::Borrowed(text)) if key == "metadata" => {
+                super::json::parse(text).map_or_else(|| value.clone(), |parsed| parsed.node)
+            }
+            other => other.clone(),
+        };
+        (key.clone(), value)
+    });
+    Node::object(entries.collect())
+}
+
+/// An agent's own input and output, as messages where they are such.
+fn agent(source: &Source<'_>, draft: &mut Draft) {
+    indexed_side(source, draft, true);
+    indexed_side(source, draft, false);
+    for (key, is_input) in [("input.value", true), ("output.value", false)] {
+        let Some(doc) = source.json(key) else { continue };
+        let messages = doc.node.as_str().is_some() || messages::tells_messages(&doc.node);
+        if !messages {
+            draft.detail_from(&source.attributes, key, if is_input { "input" } else { "output" });
+        } else if is_input {
+            draft.input_from(&source.attributes, &source.notes, key);
+        } else {
+            draft.output_from(&source.attributes, &source.notes, key);
+        }
+    }
+    mime_types(source);
+}
+
+/// Input and output of a step, as they are.
+fn sides(source: &Source<'_>, draft: &mut Draft) {
+    if !draft.has_kind() {
+        return;
+    }
+    let input = draft.detail_from(&source.attributes, "input.value", "input");
+    let output = draft.detail_from(&source.attributes, "output.value", "output");
+    if input || output {
+        mime_types(source);
+    }
+}
+
+/// Annotations and evaluations, on the span itself or on one that links to what they judge.
+fn judgements(source: &Source<'_>, draft: &mut Draft) {
+    for prefix in [
+        "annotations.",
+        "trace.annotations.",
+        "session.annotations.",
+        "evaluations.",
+        "trace.evaluations.",
+        "session.evaluations.",
+    ] {
+        let Some((node, places)) = source.attributes.list_below(prefix, &source.budget, &source.notes) else {
+            continue;
+        };
+        let list: Vec<Node<'_>> =
+            node.items().iter().map(|item| item.first(&["annotation", "evaluation"]).unwrap_or(item).clone()).collect();
+        if let Some(first) = list.first().filter(|_| !draft.has_kind()) {
+            let human = first.text("annotator_kind") == Some("HUMAN");
+            draft.kind(if human { event_type::FEEDBACK } else { event_type::EVALUATION });
+            draft.judges_links = true;
+            if human {
+                draft.row.feedback = Some(Feedback {
+                    r#type: first.text("name").map(str::to_owned),
+                    value: first.first(&["score", "label"]).map(Node::json),
+                    target: None,
+                });
+            }
+        }
+        if draft.detail(
+            prefix.trim_end_matches('.').trim_start_matches("trace.").trim_start_matches("session."),
+            Node::array(list).json(),
+        ) {
+            for place in places {
+                source.attributes.mark_place(place);
+            }
+        }
+    }
+}
+
+fn template(source: &Source<'_>, draft: &mut Draft) {
+    let keys = [
+        ("llm.prompt_template.template", "template"),
+        ("llm.prompt_template.version", "version"),
+        ("llm.prompt_template.variables", "variables"),
+        ("prompt.vendor", "vendor"),
+        ("prompt.url", "url"),
+    ];
+    let entries: Vec<(&str, String)> =
+        keys.iter().filter_map(|(key, name)| source.attributes.raw_json(key).map(|json| (*name, json))).collect();
+    if !entries.is_empty() {
+        draft.detail("prompt", crate::event::json::object(entries.iter().map(|(name, json)| (*name, json.as_str()))));
+    }
+}

@@ -1,0 +1,91 @@
+//! How an operation ended: every carrier of an error in one place.
+
+use super::draft::Draft;
+use super::source::Source;
+use crate::event::Error;
+use crate::event::status;
+
+/// OTLP's status codes.
+const STATUS_OK: i32 = 1;
+const STATUS_ERROR: i32 = 2;
+
+/// Fills status and error of a span, where its dialect has not.
+pub(super) fn read(source: &Source<'_>, draft: &mut Draft) {
+    let error = error_of(source);
+    if draft.row.error.is_none() {
+        draft.row.error = error;
+    }
+    if draft.row.status.is_some() {
+        return;
+    }
+    draft.row.status = if let Some(error) = &draft.row.error {
+        Some(if is_timeout(error) { status::TIMEOUT } else { status::ERROR }.to_owned())
+    } else if source.status_code == STATUS_ERROR {
+        Some(status::ERROR.to_owned())
+    } else if source.is_log {
+        None
+    } else if source.end_ns == 0 {
+        Some(status::INCOMPLETE.to_owned())
+    } else {
+        Some(status::OK.to_owned())
+    };
+}
+
+/// The error that attributes, status and an exception event tell together.
+fn error_of(source: &Source<'_>) -> Option<Error> {
+    let mut error = Error::default();
+    // A status of OK says that an exception on the way was dealt with: the event stays an event.
+    if source.status_code != STATUS_OK
+        && let Some(event) = source.events.iter().rev().find(|event| event.name == "exception")
+    {
+        event.used.set(true);
+        exception(&event.attributes, &mut error);
+    }
+    if source.is_log {
+        exception(&source.attributes, &mut error);
+    }
+    if let Some(kind) = source.text("error.type")
+        && let Some(known) = error.r#type.replace(kind.to_owned()).filter(|known| !same_type(known, kind))
+    {
+        // The exception's own class says more than a number does.
+        error.code = Some(kind.to_owned());
+        error.r#type = Some(known);
+    }
+    if source.status_code == STATUS_ERROR && !source.status_message.is_empty() && error.message.is_none() {
+        error.message = Some(source.status_message.to_owned());
+    }
+    if source.status_code == STATUS_ERROR && error.message.is_none() {
+        error.message = source.text("error.message").map(str::to_owned);
+    }
+    let failed = error != Error::default();
+    if failed && error.code.is_none() {
+        error.code = ["http.response.status_code", "http.status_code", "error.code"]
+            .iter()
+            .find_map(|key| source.attributes.id(key))
+            .map(|code| code.into_owned());
+    }
+    failed.then_some(error)
+}
+
+fn exception(attributes: &super::attributes::Attributes<'_>, error: &mut Error) {
+    let text = |key: &str| attributes.text(key).map(str::to_owned);
+    error.r#type = text("exception.type");
+    error.message = text("exception.message");
+    error.stack = text("exception.stacktrace");
+    if attributes.truth("exception.escaped") == Some(true) {
+        // It says nothing that the span's status does not.
+        attributes.mark("exception.escaped");
+    }
+}
+
+fn same_type(one: &str, other: &str) -> bool {
+    let last = |name: &str| name.rsplit('.').next().map(str::to_owned);
+    one == other || last(one) == last(other)
+}
+
+fn is_timeout(error: &Error) -> bool {
+    error.r#type.as_deref().is_some_and(|kind| {
+        let kind = kind.to_ascii_lowercase();
+        kind.contains("timeout") || kind.contains("timedout") || kind.contains("deadline")
+    })
+}
