@@ -8,6 +8,7 @@
 #![allow(clippy::indexing_slicing, clippy::string_slice, reason = "a test may fail")]
 #![allow(clippy::disallowed_methods, reason = "tests run against the real clock and read the environment")]
 
+mod bucket;
 mod cli;
 mod collector;
 mod corpus;

@@ -76,11 +76,20 @@ impl Setup {
         command
     }
 
-    /// Starts the server and waits until it takes requests.
+    /// Starts the server and waits until it takes requests and its store does too.
     pub(crate) fn start(self) -> Server {
+        self.start_until("/readyz")
+    }
+
+    /// Starts the server and waits until it is alive, whatever its store says.
+    pub(crate) fn start_alive(self) -> Server {
+        self.start_until("/healthz")
+    }
+
+    fn start_until(self, page: &str) -> Server {
         let child = Child::start(self.command().arg("serve"));
         let mut server = Server { setup: self, child };
-        server.wait_ready();
+        server.wait_for(page);
         server
     }
 }
@@ -171,7 +180,7 @@ impl Server {
     /// Starts it again as it was, on the same files and ports.
     pub(crate) fn restart(&mut self) {
         self.child = Child::start(self.setup.command().arg("serve"));
-        self.wait_ready();
+        self.wait_for("/readyz");
     }
 
     /// Asks it to stop and waits for its end. What it had read so far has landed, unless a trace is open.
@@ -185,12 +194,12 @@ impl Server {
         self.child.wait(limit)
     }
 
-    fn wait_ready(&mut self) {
-        until("the server to be ready", START, || {
+    fn wait_for(&mut self, page: &str) {
+        until("the server to start", START, || {
             if let Some(status) = self.child.ended() {
                 panic!("the server ended with {status} instead of starting:\n{}", self.child.said());
             }
-            self.admin("/readyz").filter(|(status, _)| *status == 200)
+            self.admin(page).filter(|(status, _)| *status == 200)
         });
     }
 }
