@@ -3,6 +3,7 @@
 //! Exit status: 0 good, 1 found a fault, 2 used wrongly, 74 storage failed.
 
 pub mod check;
+pub mod convert;
 
 use clap::Parser;
 use clap::Subcommand;
@@ -21,6 +22,8 @@ struct Arguments {
 enum Command {
     /// Print the resolved configuration, or all that is wrong with it.
     Check(check::Arguments),
+    /// Run the road offline over files of OTLP requests.
+    Convert(convert::Arguments),
 }
 
 /// How a command ended.
@@ -59,6 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let status = match arguments.command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
     };
     status.into()
 }

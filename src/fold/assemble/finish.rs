@@ -233,7 +233,7 @@ fn set_usage(node: &mut Node, prices: &Table) {
         let mut usage = json::tokens(&tokens);
         let stated = node.details.iter().position(|entry| entry.key == "usage");
         let stated = stated.map(|place| node.details.remove(place));
-        if let Some(inner) = stated.as_ref().and_then(|entry| entry.json.trim().strip_prefix('{')?.strip_suffix('}')) {
+        if let Some(inner) = stated.as_ref().and_then(|entry| inner(&entry.json)) {
             usage.all_of(Object::of_keys(inner));
         }
         if !usage.is_empty() {
@@ -245,8 +245,9 @@ fn set_usage(node: &mut Node, prices: &Table) {
         if let Some(stated) = tokens.cost_usd {
             let mut both = Object::new();
             let place = node.details.iter().position(|entry| entry.key == "cost");
-            match place.map(|place| node.details.remove(place)) {
-                Some(parts) => both.json("stated", &parts.json),
+            let parts = place.map(|place| node.details.remove(place));
+            match parts.as_ref().and_then(|entry| inner(&entry.json)) {
+                Some(inner) => both.all_of(Object::of_keys(inner)),
                 None => {
                     let mut object = Object::new();
                     object.float("total", Some(stated));
@@ -269,6 +270,11 @@ fn set_usage(node: &mut Node, prices: &Table) {
     node.row.tokens = Some(tokens);
 }
 
+/// The keys and values of a JSON object, none where it has none.
+fn inner(object: &str) -> Option<&str> {
+    object.trim().strip_prefix('{')?.strip_suffix('}').map(str::trim).filter(|inner| !inner.is_empty())
+}
+
 fn computed_cost(node: &Node, tokens: &Tokens, prices: &Table) -> Option<Cost> {
     let usage = node.details.iter().find(|entry| entry.key == "usage").map(|entry| entry.json.as_str());
     let model = node.row.model.as_ref()?;
@@ -280,19 +286,24 @@ fn computed_cost(node: &Node, tokens: &Tokens, prices: &Table) -> Option<Cost> {
     prices.cost(model, tokens, usage, node.start_ns)
 }
 
+/// Dialects tell links in `details` where they do not judge.
 fn set_links(node: &mut Node) {
+    let has_links = node.details.iter().any(|entry| entry.key == "links");
     for link in std::mem::take(&mut node.links) {
         if link.is_target {
             let target = format!("{}:{}", link.trace_id, link.span_id);
             match &mut node.row.feedback {
                 Some(feedback) => feedback.target = feedback.target.take().or(Some(target)),
-                None => {
+                None if node.details.iter().all(|entry| entry.key != "target") => {
                     let json = crate::event::json::string(&target);
                     node.details.push(Entry { key: "target".to_owned(), json });
                 }
+                None => {}
             }
         }
-        add_to_array(&mut node.details, "links", self::link(&link));
+        if link.is_target || !has_links {
+            add_to_array(&mut node.details, "links", self::link(&link));
+        }
     }
 }
 

@@ -106,16 +106,21 @@ fn late_message(group: &mut Group, piece: Piece) {
     group.add(node);
 }
 
-/// What the records tell: the type that one of them states, else a call where there is an answer.
+/// What the records tell: the type that one of them states of the call, else a call where there is an answer.
 fn type_of(pieces: &[Piece]) -> String {
-    let stated = pieces.iter().filter(|piece| piece.part.half() == Half::Whole).find_map(|piece| {
-        piece.partial.row.as_ref().map(|row| &row.event_type).filter(|event_type| !event_type.is_empty())
-    });
-    if let Some(stated) = stated {
-        return stated.clone();
+    let stated = |piece: &Piece| {
+        let row = piece.partial.row.as_ref().filter(|_| piece.part.half() == Half::Whole)?;
+        Some(row.event_type.clone()).filter(|event_type| !event_type.is_empty())
+    };
+    let is_of_call = |event_type: &String| event_type != event_type::LOG_LINE;
+    if let Some(stated) = pieces.iter().filter_map(stated).find(is_of_call) {
+        return stated;
     }
-    let has_answer = pieces.iter().any(|piece| piece.part.half() == Half::Output);
-    if has_answer { event_type::CHAT_COMPLETION } else { event_type::CHAT_MESSAGE }.to_owned()
+    if pieces.iter().any(|piece| piece.part.half() == Half::Output) {
+        return event_type::CHAT_COMPLETION.to_owned();
+    }
+    let only_fault = pieces.iter().all(|piece| piece.part.half() == Half::Whole);
+    if only_fault { event_type::LOG_LINE } else { event_type::CHAT_MESSAGE }.to_owned()
 }
 
 fn dialect_of(pieces: &[Piece]) -> String {
