@@ -163,10 +163,15 @@ impl From<&Account> for Accounting {
 impl Accounting {
     /// Whether the books agree.
     pub fn balances(&self) -> bool {
-        let decided = &self.decided;
-        let kinds = [decided.landed, decided.merged, decided.deduplicated, decided.quarantined];
-        let total: u64 = kinds.iter().chain(decided.left_out.values()).sum();
-        self.carried_in + self.received == total + self.carried_out
+        self.carried_in + self.received == self.decided.total() + self.carried_out
+    }
+}
+
+impl Decided {
+    /// How many records that is.
+    pub fn total(&self) -> u64 {
+        let kinds = [self.landed, self.merged, self.deduplicated, self.quarantined];
+        kinds.iter().chain(self.left_out.values()).sum()
     }
 }
 

@@ -13,21 +13,31 @@
 //! | `manifest` | yes | what a fold decided under one prefix |
 //! | `outbox` | | files on the local disk until the store has them |
 //! | `pack` | | what a fold decided becomes an entry of the outbox |
+//! | `objects` | | what a store of objects is, and one in memory |
+//! | `remote` | | stores by URL |
+//! | `store` | | a store with patience |
+//! | `commit` | | files, and then the manifest, of one prefix of an entry |
+//! | `upload` | | entries, oldest first; what is refused is parked |
 
 mod columns;
+mod commit;
 pub mod encode;
 pub mod jsonl;
 pub mod key;
 pub mod manifest;
+pub mod objects;
 pub mod outbox;
 pub mod pack;
 mod parquet;
 pub mod partition;
 mod proto;
+pub mod remote;
 mod rows;
 #[cfg(test)]
 pub(crate) mod samples;
 mod schema;
+pub mod store;
+pub mod upload;
 
 /// Whether a JSON text says nothing: such a column is null.
 fn is_empty_json(text: &str) -> bool {

@@ -91,6 +91,8 @@ pub struct Shipment {
     pub files: Vec<Object>,
     /// The manifest.
     pub manifest: Object,
+    /// Input records that the manifest decides.
+    pub records: u64,
 }
 
 /// One object.
@@ -253,6 +255,17 @@ impl Outbox {
         Ok(index)
     }
 
+    /// Input records that are decided by what is still to be stored of an entry.
+    ///
+    /// # Errors
+    /// What the disk says, and invalid data where the index is no index.
+    pub fn records(&self, segment: u64) -> io::Result<u64> {
+        let stored = self.why_parked(segment)?.unwrap_or_default().stored;
+        let index = self.index(segment)?;
+        let left = index.shipments.iter().filter(|shipment| !stored.contains(&shipment.prefix));
+        Ok(left.map(|shipment| shipment.records).sum())
+    }
+
     /// Reads the bytes of an object of an entry.
     ///
     /// # Errors
@@ -389,14 +402,15 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Adds the manifest of the shipment at hand, which is then complete. `key` is below the store's URL.
+    /// Adds the manifest of the shipment at hand, which is then complete. `key` is below the store's URL, `records` how
+    /// many input records it decides.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn manifest(&mut self, prefix: &Prefix, key: String, bytes: &[u8]) -> io::Result<()> {
+    pub fn manifest(&mut self, prefix: &Prefix, key: String, bytes: &[u8], records: u64) -> io::Result<()> {
         let manifest = self.part(key, bytes)?;
         let files = std::mem::take(&mut self.files);
-        self.index.shipments.push(Shipment { prefix: prefix.to_string(), files, manifest });
+        self.index.shipments.push(Shipment { prefix: prefix.to_string(), files, manifest, records });
         Ok(())
     }
 

@@ -79,7 +79,7 @@ fn ship(
         manifest.dead.push(file.facts);
     }
     let key = ManifestKey { prefix: prefix.clone(), writer: writer.clone(), segment };
-    draft.manifest(prefix, key.to_string(), &manifest.to_bytes())
+    draft.manifest(prefix, key.to_string(), &manifest.to_bytes(), manifest.accounting.decided.total())
 }
 
 #[cfg(test)]

@@ -24,8 +24,8 @@ fn write(outbox: &Outbox, segment: u64) -> io::Result<()> {
     let mut draft = outbox.begin(segment)?;
     draft.file(&prefix(""), "events/a.parquet", b"rows a")?;
     draft.file(&prefix(""), "events/b.parquet", b"rows b")?;
-    draft.manifest(&prefix(""), "_commits/w/m.json".to_owned(), b"{}")?;
-    draft.manifest(&prefix("team"), "team/_commits/w/m.json".to_owned(), b"{}")?;
+    draft.manifest(&prefix(""), "_commits/w/m.json".to_owned(), b"{}", 3)?;
+    draft.manifest(&prefix("team"), "team/_commits/w/m.json".to_owned(), b"{}", 4)?;
     draft.beside("carry", format!("carry {segment}").as_bytes())?;
     draft.beside("window", b"keys")?;
     draft.commit()
@@ -119,6 +119,7 @@ fn a_refusal_is_remembered_and_forgotten_once_stored() {
         assert_eq!((outbox.waiting(), outbox.parked()), (vec![2], vec![1]));
         assert_eq!(outbox.why_parked(1).unwrap(), Some(parked.clone()));
         assert_eq!(outbox.backlog().parked, 1);
+        assert_eq!((outbox.records(1).unwrap(), outbox.records(2).unwrap()), (4, 7));
     }
     outbox.stored(1).unwrap();
     assert_eq!(names(disk.as_ref(), 1), ["carry", "stored.json", "window"]);

@@ -1,0 +1,364 @@
+//! Stores of objects by URL: a local folder, S3 and what speaks its protocol, Google Cloud Storage, Azure.
+//!
+//! | URL | store | credentials and the like |
+//! |---|---|---|
+//! | `path`, `file:///path` | local folder, every file and folder synced | |
+//! | `s3://bucket/prefix` | S3 | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`, ... |
+//! | `gs://bucket/prefix` | Google Cloud Storage | `GOOGLE_SERVICE_ACCOUNT`, ... |
+//! | `az://container/prefix` | Azure | `AZURE_STORAGE_ACCOUNT_NAME`, `AZURE_STORAGE_ACCOUNT_KEY`, ... |
+//!
+//! The client's own retries are off: it does not repeat a create whose body was cut, and repeats one whose answer was
+//! lost without saying so. [`super::store`] repeats, and looks at what is there. Here each answer of a store is put in
+//! one of the classes of [`Failure`].
+
+#[cfg(test)]
+mod tests;
+
+use super::key::Prefix;
+use super::objects::Failure;
+use super::objects::Listed;
+use super::objects::Objects;
+use super::objects::Scope;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use object_store::ClientOptions;
+use object_store::Error;
+use object_store::ObjectStore;
+use object_store::ObjectStoreExt as _;
+use object_store::PutMode;
+use object_store::PutOptions;
+use object_store::RetryConfig;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::HttpError;
+use object_store::client::HttpErrorKind;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Answers of the whole store rather than of an object.
+const OF_THE_STORE: [&str; 16] = [
+    "NoSuchBucket",
+    "XAdminUserNotFound",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "TokenRefreshRequired",
+    "InvalidToken",
+    "RequestTimeTooSkewed",
+    "NotSignedUp",
+    "AccountProblem",
+    "AllAccessDisabled",
+    "AuthorizationHeaderMalformed",
+    "PermanentRedirect",
+    "InvalidBucketName",
+    "NotImplemented",
+    "ContainerNotFound",
+];
+/// Answers that pass although their status says otherwise.
+const PASSING: [&str; 4] = ["RequestTimeout", "SlowDown", "OperationAborted", "ConditionalRequestConflict"];
+
+/// A store that is reached by its URL.
+#[derive(Debug)]
+pub struct Remote {
+    store: Arc<dyn ObjectStore>,
+    base: Prefix,
+    url: String,
+    /// Where a local store is; its lists come without an order.
+    folder: Option<PathBuf>,
+}
+
+/// Why a URL leads to no store.
+#[derive(Debug, thiserror::Error)]
+pub enum UrlError {
+    /// Not one of the forms that are known.
+    #[error("store url {url:?} is not known: use a folder, file:///path, s3://bucket/prefix, gs:// or az://")]
+    Unknown {
+        /// The URL.
+        url: String,
+    },
+    /// The path within the bucket.
+    #[error("store url {url:?}")]
+    Prefix {
+        /// The URL.
+        url: String,
+        /// What is wrong with it.
+        #[source]
+        source: super::key::KeyError,
+    },
+    /// The client's own objection, such as a missing account name.
+    #[error("store url {url:?} with its environment variables")]
+    Client {
+        /// The URL.
+        url: String,
+        /// What is wrong.
+        #[source]
+        source: Error,
+    },
+    /// A folder that cannot be made.
+    #[error("make folder {}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Remote {
+    /// Opens the store of a URL. `environment` holds the variables of the process: those that a store knows count.
+    /// Nothing is asked of a store yet; a local folder is made where it is missing.
+    ///
+    /// # Errors
+    /// When the URL, or a variable, leads to no store.
+    pub fn open(url: &str, environment: &[(String, String)]) -> Result<Self, UrlError> {
+        let Some((scheme, rest)) = url.split_once("://") else { return Self::local(url, url.into()) };
+        let base = || {
+            let path = rest.split_once('/').map_or("", |(_, path)| path);
+            path.parse().map_err(|source| UrlError::Prefix { url: url.to_owned(), source })
+        };
+        let client = |source| UrlError::Client { url: url.to_owned(), source };
+        let store: Arc<dyn ObjectStore> = match scheme {
+            "file" => return Self::local(url, PathBuf::from(rest)),
+            "s3" | "s3a" => Arc::new(s3(url, environment).map_err(client)?),
+            "gs" => Arc::new(gcs(url, environment).map_err(client)?),
+            "az" | "abfs" | "abfss" | "azure" | "adl" => Arc::new(azure(url, environment).map_err(client)?),
+            _ => return Err(UrlError::Unknown { url: url.to_owned() }),
+        };
+        Ok(Self { store, base: base()?, url: url.trim_end_matches('/').to_owned(), folder: None })
+    }
+
+    fn local(url: &str, folder: PathBuf) -> Result<Self, UrlError> {
+        let made = std::fs::create_dir_all(&folder);
+        made.map_err(|source| UrlError::Folder { folder: folder.clone(), source })?;
+        let store = LocalFileSystem::new_with_prefix(&folder);
+        let store = store.map_err(|source| UrlError::Client { url: url.to_owned(), source })?.with_fsync(true);
+        let url = folder.to_string_lossy().trim_end_matches('/').to_owned();
+        Ok(Self { store: Arc::new(store), base: Prefix::default(), url, folder: Some(folder) })
+    }
+
+    /// The store's URL, of a local one its folder: what readers put before keys.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where a local store is.
+    pub fn folder(&self) -> Option<&std::path::Path> {
+        self.folder.as_deref()
+    }
+
+    fn path(&self, key: &str) -> Result<Path, Failure> {
+        let key = self.base.join(key);
+        Path::parse(key.trim_end_matches('/'))
+            .map_err(|error| Failure::Refused { scope: Scope::Object, why: error.to_string() })
+    }
+
+    fn failure(&self, error: &Error) -> Failure {
+        classify(error, &self.url)
+    }
+}
+
+fn options() -> ClientOptions {
+    // Attempts are timed by whoever makes them, by the bytes they move.
+    ClientOptions::new().with_timeout_disabled().with_connect_timeout(CONNECT)
+}
+
+fn no_retries() -> RetryConfig {
+    RetryConfig { max_retries: 0, ..RetryConfig::default() }
+}
+
+/// The settings of a store among the variables of the environment.
+fn settings<K: std::str::FromStr>(environment: &[(String, String)], start: &str) -> Vec<(K, String)> {
+    let of_store = environment.iter().filter(|(name, _)| name.starts_with(start));
+    of_store.filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value.clone()))).collect()
+}
+
+fn s3(url: &str, environment: &[(String, String)]) -> Result<impl ObjectStore + use<>, Error> {
+    let mut builder = AmazonS3Builder::new().with_client_options(options()).with_retry(no_retries());
+    for (key, value) in settings(environment, "AWS_") {
+        builder = builder.with_config(key, value);
+    }
+    let endpoint = environment.iter().filter(|(name, _)| name.starts_with("AWS_ENDPOINT"));
+    if endpoint.into_iter().any(|(_, value)| value.starts_with("http://")) {
+        builder = builder.with_allow_http(true);
+    }
+    builder.with_url(url).build()
+}
+
+fn gcs(url: &str, environment: &[(String, String)]) -> Result<impl ObjectStore + use<>, Error> {
+    let mut builder = GoogleCloudStorageBuilder::new().with_client_options(options()).with_retry(no_retries());
+    for (key, value) in settings(environment, "GOOGLE_") {
+        builder = builder.with_config(key, value);
+    }
+    builder.with_url(url).build()
+}
+
+fn azure(url: &str, environment: &[(String, String)]) -> Result<impl ObjectStore + use<>, Error> {
+    let mut builder = MicrosoftAzureBuilder::new().with_client_options(options()).with_retry(no_retries());
+    for (key, value) in settings(environment, "AZURE_") {
+        builder = builder.with_config(key, value);
+    }
+    builder.with_url(url).build()
+}
+
+#[async_trait]
+impl Objects for Remote {
+    async fn create(&self, key: &str, bytes: Bytes) -> Result<(), Failure> {
+        let options = PutOptions::from(PutMode::Create);
+        match self.store.put_opts(&self.path(key)?, bytes.into(), options).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match self.failure(&error) {
+                // A put has nothing to find: what is missing is what the object would stand in.
+                Failure::NotFound => Failure::NotWritten(text(&error)),
+                failure => failure,
+            }),
+        }
+    }
+
+    async fn read(&self, key: &str) -> Result<Bytes, Failure> {
+        let found = self.store.get(&self.path(key)?).await.map_err(|error| self.failure(&error))?;
+        found.bytes().await.map_err(|error| self.failure(&error))
+    }
+
+    async fn list(&self, folder: &str, after: Option<&str>, limit: usize) -> Result<Vec<Listed>, Failure> {
+        let (folder, after) = (self.path(folder)?, after.map(|after| self.path(after)).transpose()?);
+        let stream = match &after {
+            Some(after) => self.store.list_with_offset(Some(&folder), after),
+            None => self.store.list(Some(&folder)),
+        };
+        let listed = |object: object_store::ObjectMeta| {
+            Some(Listed {
+                key: self.base.strip(object.location.as_ref())?.to_owned(),
+                bytes: object.size,
+                modified: object.last_modified.timestamp_micros(),
+            })
+        };
+        let objects = stream.map_ok(listed).map_err(|error| self.failure(&error));
+        // A folder on a disk has no order of its own.
+        let bound = if self.folder.is_some() { usize::MAX } else { limit };
+        let objects: Vec<Option<Listed>> = futures::StreamExt::take(objects, bound).try_collect().await?;
+        let mut objects: Vec<Listed> = objects.into_iter().flatten().collect();
+        objects.sort_by(|a, b| a.key.cmp(&b.key));
+        objects.truncate(limit);
+        Ok(objects)
+    }
+
+    async fn folders(&self, folder: &str) -> Result<Vec<String>, Failure> {
+        let found = self.store.list_with_delimiter(Some(&self.path(folder)?)).await;
+        let found = found.map_err(|error| self.failure(&error))?;
+        let keys = found.common_prefixes.iter().filter_map(|path| self.base.strip(path.as_ref()));
+        let mut folders: Vec<String> = keys.map(str::to_owned).collect();
+        folders.sort_unstable();
+        Ok(folders)
+    }
+}
+
+/// Puts an error of the client in its class. What it says is kept, with the way out where that is known.
+fn classify(error: &Error, url: &str) -> Failure {
+    let said = text(error);
+    let code = between(&said, "<Code>", "</Code>").unwrap_or_default();
+    let status = between(&said, "non-2xx status code: ", " ").and_then(|status| status.parse::<u16>().ok());
+    if let Error::AlreadyExists { .. } | Error::Precondition { .. } = error {
+        return Failure::Exists;
+    }
+    if PASSING.contains(&code) {
+        return Failure::NotWritten(said);
+    }
+    let refused = |scope| Failure::Refused { scope, why: advice(&said, code, url) };
+    if OF_THE_STORE.contains(&code) {
+        return refused(Scope::Store);
+    }
+    if let Some(failure) = io_failure(error, &said) {
+        return failure;
+    }
+    match error {
+        Error::NotFound { .. } => Failure::NotFound,
+        Error::PermissionDenied { .. } => refused(Scope::Object),
+        Error::Unauthenticated { .. } => refused(Scope::Store),
+        Error::NotSupported { .. } | Error::NotImplemented { .. } | Error::UnknownConfigurationKey { .. } => {
+            refused(Scope::Store)
+        }
+        Error::InvalidPath { .. } => refused(Scope::Object),
+        _ => match status {
+            Some(408 | 425 | 429) => Failure::NotWritten(said),
+            Some(300..=399 | 501) => refused(Scope::Store),
+            Some(400..=499) => refused(Scope::Object),
+            _ if said.contains("redirect") => refused(Scope::Store),
+            _ if is_not_sent(error) => Failure::NotWritten(advice(&said, code, url)),
+            _ => Failure::Unknown(advice(&said, code, url)),
+        },
+    }
+}
+
+/// What a local disk says.
+fn io_failure(error: &Error, said: &str) -> Option<Failure> {
+    let kind = sources(error).find_map(|source| source.downcast_ref::<io::Error>())?.kind();
+    match kind {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::NotADirectory => {
+            let why = format!("{said}: make the folder writable, or set store.url");
+            Some(Failure::Refused { scope: Scope::Store, why })
+        }
+        io::ErrorKind::InvalidFilename => Some(Failure::Refused { scope: Scope::Object, why: said.to_owned() }),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(Failure::NotWritten(said.to_owned())),
+        _ => None,
+    }
+}
+
+/// Whether the request has certainly not reached the store.
+fn is_not_sent(error: &Error) -> bool {
+    let http = sources(error).find_map(|source| source.downcast_ref::<HttpError>());
+    http.is_some_and(|http| http.kind() == HttpErrorKind::Connect)
+}
+
+fn sources(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| error.source())
+}
+
+/// The error with its innermost cause, on one line. The client says most of the chain itself, but not all of it.
+fn text(error: &Error) -> String {
+    let mut text = error.to_string();
+    for source in sources(error).skip(1) {
+        let more = source.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    Some(text.split_once(start)?.1.split_once(end)?.0)
+}
+
+/// What the store said, in short, and the way out.
+fn advice(said: &str, code: &str, url: &str) -> String {
+    let way_out = match code {
+        "NoSuchBucket" | "ContainerNotFound" | "InvalidBucketName" => {
+            "create the bucket, or set store.url to one that exists"
+        }
+        "XAdminUserNotFound" | "InvalidAccessKeyId" | "NotSignedUp" => "check AWS_ACCESS_KEY_ID",
+        "SignatureDoesNotMatch" => "check AWS_SECRET_ACCESS_KEY",
+        "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken" => "renew the credentials",
+        "RequestTimeTooSkewed" => "set this machine's clock",
+        "AuthorizationHeaderMalformed" | "PermanentRedirect" => "check AWS_REGION and AWS_ENDPOINT_URL",
+        "AccessDenied" => "allow this credential to put and get objects under this prefix",
+        "NotImplemented" => "the store must support conditional puts (If-None-Match)",
+        _ if said.contains("169.254.169.254") => {
+            "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        }
+        _ => "",
+    };
+    let message = between(said, "<Message>", "</Message>").map(|message| format!("{code}: {message}"));
+    let what = message.unwrap_or_else(|| if code.is_empty() { said.to_owned() } else { code.to_owned() });
+    let colon = if way_out.is_empty() { "" } else { ": " };
+    format!("store {url} says {what}{colon}{way_out}")
+}
