@@ -15,6 +15,7 @@ mod corpus;
 mod crash;
 mod doors;
 mod layering;
+mod order;
 mod readme;
 mod road;
 mod support;

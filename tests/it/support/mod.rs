@@ -15,6 +15,7 @@ pub(crate) mod readme;
 pub(crate) mod rows;
 pub(crate) mod send;
 pub(crate) mod server;
+pub(crate) mod shuffle;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
