@@ -78,10 +78,8 @@ pub fn run(arguments: &Arguments) -> Status {
         }
     }
     let ids: BTreeSet<[u8; 16]> = told.iter().filter_map(|told| told.record.head.trace).collect();
-    let traces: Vec<assemble::Trace<'_>> = ids
-        .into_iter()
-        .map(|id| assemble::Trace { tenant: "", prefix: "", id, closed: None, earlier: &[] })
-        .collect();
+    let traces: Vec<assemble::Trace<'_>> =
+        ids.into_iter().map(|id| assemble::Trace { tenant: "", prefix: "", id, closed: None, earlier: &[] }).collect();
     let assembled = assemble::assemble(told, &traces, &assemble::Settings::default());
     let mut rows: Vec<_> = assembled.rows.into_iter().map(|row| row.event).collect();
     rows.sort_by(|a, b| order(a).cmp(&order(b)));
