@@ -20,8 +20,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
-use tokio::time::sleep_until;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -72,7 +71,7 @@ impl Connections {
 
         let mut ending = false;
         let mut seen = activity.started();
-        let mut wake = Instant::now() + self.limits.idle;
+        let mut wake = pin!(sleep(self.limits.idle));
         loop {
             tokio::select! {
                 // Peers go away as they like: that is no event.
@@ -80,19 +79,19 @@ impl Connections {
                 () = stop.cancelled(), if !ending => {
                     ending = true;
                     connection.as_mut().graceful_shutdown();
-                    wake = Instant::now() + if activity.busy() { self.limits.grace } else { GOODBYE };
+                    wake.set(sleep(if activity.busy() { self.limits.grace } else { GOODBYE }));
                 }
-                () = sleep_until(wake) => {
+                () = wake.as_mut() => {
                     if ending {
                         break;
                     }
                     if !activity.busy() && activity.started() == seen {
                         ending = true;
                         connection.as_mut().graceful_shutdown();
-                        wake = Instant::now() + GOODBYE;
+                        wake.set(sleep(GOODBYE));
                     } else {
                         seen = activity.started();
-                        wake = Instant::now() + self.limits.idle;
+                        wake.set(sleep(self.limits.idle));
                     }
                 }
             }

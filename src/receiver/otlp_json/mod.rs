@@ -19,6 +19,7 @@ mod tests;
 mod value;
 mod write;
 
+use super::otlp::Read;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::EntityRef;
@@ -57,15 +58,6 @@ impl From<Fault> for JsonError {
     fn from(fault: Fault) -> Self {
         Self::Malformed(fault.to_string())
     }
-}
-
-/// A request, and what its reader had to doubt.
-#[derive(Debug, Default)]
-pub struct Read<R> {
-    /// What was sent.
-    pub request: R,
-    /// Notes on records, by their position in the request.
-    pub notes: Vec<(u32, String)>,
 }
 
 /// Reads a request of traces.

@@ -1,0 +1,195 @@
+//! A request from its head to its answer, the same for every door of OTLP: who sends, is there room, the body, its
+//! records, the log, the answer.
+
+use super::Auth;
+use super::Caller;
+use super::Config;
+use super::Encoding;
+use super::Log;
+use super::Rejected;
+use super::Road;
+use super::Signal;
+use super::body;
+use super::body::Coding;
+use super::budget::Budget;
+use super::budget::Held;
+use super::log::FULL;
+use super::otlp;
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use ::http::HeaderMap;
+use axum::body::Body;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::runtime::RuntimeFlavor;
+use tokio::time::timeout;
+
+/// Takes requests.
+#[derive(Debug)]
+pub struct Accept {
+    road: Road,
+    log: Arc<dyn Log>,
+    auth: Auth,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    budget: Arc<Budget>,
+    max_request: usize,
+    body_timeout: Duration,
+    answer_timeout: Duration,
+    longest_wait: Duration,
+}
+
+/// What was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Taken {
+    /// Records that can never be taken.
+    pub(super) rejected: u64,
+    /// Why.
+    pub(super) why: &'static str,
+}
+
+/// What is left of a request once its transport is taken off.
+pub(super) struct Wire {
+    pub(super) bytes: Bytes,
+    pub(super) coding: Coding,
+    pub(super) encoding: Encoding,
+    pub(super) held: Held,
+    pub(super) deadline: Duration,
+}
+
+const NO_IDS: &str = "spans without a trace id of 16 bytes and a span id of 8 bytes cannot be taken; \
+    if these were log records, post them to /v1/logs";
+
+const METRICS: &str = "chatlake takes traces and logs, no metrics: switch the metrics exporter off \
+    (OTEL_METRICS_EXPORTER=none) or send metrics elsewhere";
+
+impl Accept {
+    /// Takes requests into `log` by `road`.
+    pub fn new(
+        config: &Config,
+        road: Road,
+        log: Arc<dyn Log>,
+        auth: Auth,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            road,
+            log,
+            auth,
+            clock,
+            budget: Budget::new(config.in_flight.max(config.max_request), Arc::clone(&metrics)),
+            metrics,
+            max_request: config.max_request,
+            body_timeout: config.body_timeout,
+            answer_timeout: config.answer_timeout,
+            longest_wait: config.longest_wait,
+        }
+    }
+
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Monotonic time.
+    pub(super) fn now(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    pub(super) fn max_request(&self) -> usize {
+        self.max_request
+    }
+
+    /// Judges a request by its head: who sends it, and whether there is room at all.
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Rejected> {
+        let caller = self.auth.caller(headers)?;
+        if self.log.has_room() { Ok(caller) } else { Err(Rejected::Unavailable { reason: FULL, after: FULL_FOR }) }
+    }
+
+    /// Reads a body, within the time that its sender waits if that is known.
+    pub(super) async fn read(
+        &self,
+        body: Body,
+        framing: usize,
+        expected: impl Fn(&[u8]) -> Option<usize>,
+        waits: Option<Duration>,
+    ) -> Result<(Bytes, Held), Rejected> {
+        let mut held = self.budget.hold();
+        let within = waits.map_or(self.body_timeout, |waits| waits.min(self.body_timeout));
+        let limit = self.max_request.saturating_add(framing);
+        let read = timeout(within, body::read(body, limit, expected, &mut held)).await;
+        let bytes = read.unwrap_or_else(|_| Err(Rejected::busy("the body did not come in time")))?;
+        self.metrics.request_wire_bytes.add(bytes.len() as u64);
+        Ok((bytes, held))
+    }
+
+    /// When the answer has to be there: what the sender waits from `start`, less a margin for the way back, or the
+    /// configured time from now.
+    pub(super) fn deadline(&self, start: Duration, waits: Option<Duration>) -> Duration {
+        match waits {
+            Some(waits) => start + margin(waits).min(self.longest_wait),
+            None => self.now() + self.answer_timeout,
+        }
+    }
+
+    /// Takes a request of traces or logs: once this succeeds, it is on stable storage.
+    pub(super) async fn take(&self, signal: Signal, caller: &Caller, mut wire: Wire) -> Result<Taken, Rejected> {
+        let prepared = self.compute(wire.bytes.len(), || {
+            let body = body::decompress(wire.coding, wire.bytes.clone(), self.max_request, &mut wire.held)?;
+            self.metrics.request_body_bytes.add(body.len() as u64);
+            let arrived = self.clock.wall_micros();
+            self.road.prepare(signal, &body, wire.encoding, caller, |_| arrived)
+        })?;
+        if prepared.dead > 0 {
+            self.metrics.panics.add(prepared.dead);
+            tracing::error!(records = prepared.dead, "records whose mapping panicked were quarantined");
+        }
+        if prepared.records == 0 && prepared.invalid > 0 {
+            self.metrics.rejected("no_ids", prepared.invalid);
+            return Err(Rejected::Malformed(NO_IDS.to_owned()));
+        }
+        if prepared.records > 0 {
+            self.append(prepared.redacted, wire.deadline).await?;
+        }
+        self.metrics.rejected("no_ids", prepared.invalid);
+        Ok(Taken { rejected: prepared.invalid, why: if prepared.invalid > 0 { NO_IDS } else { "" } })
+    }
+
+    async fn append(&self, request: Vec<crate::redact::Redacted>, deadline: Duration) -> Result<(), Rejected> {
+        const LATE: &str = "the request could not be made durable in time";
+        let left = deadline.saturating_sub(self.now());
+        if left.is_zero() {
+            return Err(Rejected::busy(LATE));
+        }
+        // A future that is dropped takes its request back, if there is still time.
+        timeout(left, self.log.append(request, deadline)).await.unwrap_or_else(|_| Err(Rejected::busy(LATE)))
+    }
+
+    /// Answers a request of metrics: read and left, so that senders of all signals do not fail.
+    pub(super) fn leave(&self, mut wire: Wire) -> Result<Taken, Rejected> {
+        let points = self.compute(wire.bytes.len(), || {
+            let body = body::decompress(wire.coding, wire.bytes.clone(), self.max_request, &mut wire.held)?;
+            otlp::data_points(&body, wire.encoding)
+        })?;
+        Ok(Taken { rejected: points, why: METRICS })
+    }
+
+    /// Runs what keeps a processor busy. Large requests make room for other tasks first.
+    fn compute<T>(&self, bytes: usize, work: impl FnOnce() -> T) -> T {
+        const LARGE: usize = 128 << 10;
+        if bytes < LARGE || Handle::current().runtime_flavor() != RuntimeFlavor::MultiThread {
+            return work();
+        }
+        tokio::task::block_in_place(work)
+    }
+}
+
+const FULL_FOR: Duration = Duration::from_secs(5);
+
+/// What of the time that a sender waits may be used here.
+fn margin(waits: Duration) -> Duration {
+    const LONGEST: Duration = Duration::from_millis(500);
+    waits - (waits / 10).min(LONGEST)
+}

@@ -1,0 +1,215 @@
+//! Credentials: who sends, and what follows from it. Tenant, application, policy and prefix come from here and never
+//! from data.
+//!
+//! - Without keys any credential, and none, is the [`Caller::default`].
+//! - Keys are compared by their hashes, all of them, in constant time; only hashes are kept in memory.
+//! - A file of keys is read again when its time or length changes (looked at once a second at most). While it cannot
+//!   be read, a key that is not known elsewhere cannot be judged: the sender is asked to come again, for a refused
+//!   sender throws its data away.
+
+use super::Rejected;
+use crate::clock::Clock;
+use arc_swap::ArcSwap;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use sha2::Digest as _;
+use sha2::Sha256;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+use subtle::Choice;
+use subtle::ConditionallySelectable as _;
+use subtle::ConstantTimeEq as _;
+
+/// What a credential says of its bearer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Whose data it is.
+    pub tenant: String,
+    /// The application.
+    pub app: Option<String>,
+    /// The redaction policy, where it is not the configured one.
+    pub policy: Option<String>,
+    /// A prefix in the store.
+    pub prefix: Option<String>,
+}
+
+impl Default for Caller {
+    fn default() -> Self {
+        Self { tenant: "default".to_owned(), app: None, policy: None, prefix: None }
+    }
+}
+
+/// Keys that are bound to one caller.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// Where they are.
+    pub source: Source,
+    /// Whose they are.
+    pub caller: Caller,
+}
+
+/// Where keys are.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The key itself, from the environment.
+    Key(String),
+    /// A file with a key on each line: several while they are rotated. Empty lines and lines with `#` first are none.
+    File(PathBuf),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(_) => out.write_str("Key(***)"),
+            Self::File(path) => write!(out, "File({})", path.display()),
+        }
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Keys").field("source", &self.source).field("caller", &self.caller).finish()
+    }
+}
+
+/// Knows the keys.
+#[derive(Debug)]
+pub struct Auth {
+    fixed: Vec<Known>,
+    files: Vec<File>,
+    clock: Arc<dyn Clock>,
+}
+
+type Hash = [u8; 32];
+
+#[derive(Debug, Clone)]
+struct Known {
+    hash: Hash,
+    caller: Arc<Caller>,
+}
+
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    caller: Arc<Caller>,
+    state: ArcSwap<Seen>,
+}
+
+/// A file of keys as it was last looked at.
+#[derive(Debug)]
+struct Seen {
+    at: Duration,
+    stamp: Option<(SystemTime, u64)>,
+    /// None while it cannot be read.
+    known: Option<Vec<Known>>,
+}
+
+impl Auth {
+    /// How long a look at a file counts.
+    const LOOK: Duration = Duration::from_secs(1);
+
+    /// Knows `keys`. Files are read now for the first time; one that cannot be read is tried again later.
+    pub fn new(keys: Vec<Keys>, clock: Arc<dyn Clock>) -> Self {
+        let mut auth = Self { fixed: Vec::new(), files: Vec::new(), clock };
+        for keys in keys {
+            let caller = Arc::new(keys.caller);
+            match keys.source {
+                Source::Key(key) => auth.fixed.push(Known { hash: hash(key.trim()), caller }),
+                Source::File(path) => {
+                    let none = Seen { at: Duration::ZERO, stamp: None, known: None };
+                    let file = File { path, caller, state: ArcSwap::from_pointee(none) };
+                    file.look(auth.clock.monotonic());
+                    auth.files.push(file);
+                }
+            }
+        }
+        auth
+    }
+
+    /// Finds the caller of a request.
+    ///
+    /// # Errors
+    /// Unauthenticated where no key fits, unavailable where that cannot be told right now.
+    pub fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Rejected> {
+        if self.fixed.is_empty() && self.files.is_empty() {
+            return Ok(Arc::default());
+        }
+        let key = bearer(headers).ok_or(Rejected::Unauthenticated(
+            "no credential: send the header `authorization: Bearer KEY` with one of the keys of auth.keys",
+        ))?;
+        let hash = hash(key);
+        let now = self.clock.monotonic();
+        let files: Vec<Arc<Seen>> = self.files.iter().map(|file| file.seen(now)).collect();
+        let known = self.fixed.iter().chain(files.iter().filter_map(|seen| seen.known.as_deref()).flatten());
+        // All are compared, and which one fits is selected without a branch.
+        let mut place = u32::MAX;
+        let mut callers = Vec::new();
+        for (nth, known) in (0_u32..).zip(known) {
+            place.conditional_assign(&nth, Choice::from(hash.ct_eq(&known.hash).unwrap_u8()));
+            callers.push(&known.caller);
+        }
+        if let Some(caller) = usize::try_from(place).ok().and_then(|place| callers.get(place)) {
+            return Ok(Arc::clone(caller));
+        }
+        if files.iter().any(|seen| seen.known.is_none()) {
+            return Err(Rejected::Unavailable {
+                reason: "a file of keys cannot be read right now, so the credential cannot be checked",
+                after: Duration::from_secs(5),
+            });
+        }
+        Err(Rejected::Unauthenticated("the credential is none of the keys of auth.keys"))
+    }
+}
+
+impl File {
+    fn seen(&self, now: Duration) -> Arc<Seen> {
+        let seen = self.state.load_full();
+        if now.saturating_sub(seen.at) < Auth::LOOK {
+            return seen;
+        }
+        self.look(now);
+        self.state.load_full()
+    }
+
+    fn look(&self, now: Duration) {
+        let seen = self.state.load();
+        let stamp = self.stamp();
+        let known = match &stamp {
+            Ok(stamp) if seen.known.is_some() && seen.stamp.as_ref() == Some(stamp) => seen.known.clone(),
+            Ok(_) => self.read(),
+            Err(_) => None,
+        };
+        if known.is_none() && seen.known.is_some() {
+            tracing::error!(path = %self.path.display(), "a file of keys cannot be read; its senders are asked to retry");
+        }
+        self.state.store(Arc::new(Seen { at: now, stamp: stamp.ok(), known }));
+    }
+
+    fn stamp(&self) -> io::Result<(SystemTime, u64)> {
+        let about = fs::metadata(&self.path)?;
+        Ok((about.modified()?, about.len()))
+    }
+
+    fn read(&self) -> Option<Vec<Known>> {
+        let text = fs::read_to_string(&self.path).ok()?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        Some(lines.map(|key| Known { hash: hash(key), caller: Arc::clone(&self.caller) }).collect())
+    }
+}
+
+fn hash(key: &str) -> Hash {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+#[cfg(test)]
+mod tests;

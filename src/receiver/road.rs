@@ -1,0 +1,313 @@
+//! The pure stretch of the road: body, request, partials, redacted records. No I/O, no waiting, no clock; `convert`
+//! takes the same stretch.
+//!
+//! A record whose mapping panics costs nothing but itself: the request is read once more, record by record, and the
+//! one at fault goes on as a dead record with its reason and its text, redacted as text.
+
+use super::Caller;
+use super::Rejected;
+use super::otlp;
+use super::otlp::Read;
+use super::otlp_json;
+use super::rejected::Encoding;
+use crate::event::Dead;
+use crate::event::Envelope;
+use crate::event::Event;
+use crate::event::Kind;
+use crate::event::Partial;
+use crate::redact::Redacted;
+use crate::redact::Redactor;
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
+use opentelemetry_proto::tonic::logs::v1::ScopeLogs;
+use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
+use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+
+/// The door of OTLP, whatever transport and encoding.
+pub const OTLP: &str = "otlp";
+
+/// What a body holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Spans.
+    Traces,
+    /// Log records.
+    Logs,
+}
+
+/// A request of either signal.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// Spans.
+    Traces(ExportTraceServiceRequest),
+    /// Log records.
+    Logs(ExportLogsServiceRequest),
+}
+
+impl Request {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// When it is none of this signal.
+    pub fn read(signal: Signal, body: &Bytes, encoding: Encoding) -> Result<Read<Self>, Rejected> {
+        match signal {
+            Signal::Traces => {
+                let Read { request, notes } = otlp::traces(body, encoding)?;
+                Ok(Read { request: Self::Traces(request), notes })
+            }
+            Signal::Logs => {
+                let Read { request, notes } = otlp::logs(body, encoding)?;
+                Ok(Read { request: Self::Logs(request), notes })
+            }
+        }
+    }
+
+    /// The latest time that any record states, nanoseconds since 1970; 0 where none does.
+    pub fn latest(&self) -> u64 {
+        let spans = self.spans().map(|span| span.end_time_unix_nano.max(span.start_time_unix_nano));
+        let logs = match self {
+            Self::Traces(_) => &[],
+            Self::Logs(request) => request.resource_logs.as_slice(),
+        };
+        let logs = logs.iter().flat_map(|resource| &resource.scope_logs).flat_map(|scope| &scope.log_records);
+        spans.chain(logs.map(|log| log.time_unix_nano.max(log.observed_time_unix_nano))).max().unwrap_or(0)
+    }
+
+    fn spans(&self) -> impl Iterator<Item = &Span> {
+        let spans = match self {
+            Self::Traces(request) => request.resource_spans.as_slice(),
+            Self::Logs(_) => &[],
+        };
+        spans.iter().flat_map(|resource| &resource.scope_spans).flat_map(|scope| &scope.spans)
+    }
+
+    /// Places of the records that can never be taken: spans without the ids that make them spans.
+    fn invalid(&self) -> HashSet<u32> {
+        let is_id = |id: &[u8], length| id.len() == length && id.iter().any(|byte| *byte != 0);
+        let spans = (0..).zip(self.spans());
+        spans.filter(|(_, span)| !is_id(&span.trace_id, 16) || !is_id(&span.span_id, 8)).map(|(place, _)| place).collect()
+    }
+
+    /// The same records, each as a request of its own, in order.
+    fn singly(self) -> Vec<Self> {
+        let mut out = Vec::new();
+        match self {
+            Self::Traces(request) => {
+                for resource in request.resource_spans {
+                    for scope in resource.scope_spans {
+                        for span in scope.spans {
+                            let spans = vec![span];
+                            let scope_spans =
+                                ScopeSpans { scope: scope.scope.clone(), spans, schema_url: scope.schema_url.clone() };
+                            out.push(Self::Traces(ExportTraceServiceRequest {
+                                resource_spans: vec![ResourceSpans {
+                                    resource: resource.resource.clone(),
+                                    scope_spans: vec![scope_spans],
+                                    schema_url: resource.schema_url.clone(),
+                                }],
+                            }));
+                        }
+                    }
+                }
+            }
+            Self::Logs(request) => {
+                for resource in request.resource_logs {
+                    for scope in resource.scope_logs {
+                        for record in scope.log_records {
+                            let log_records = vec![record];
+                            let schema_url = scope.schema_url.clone();
+                            let scope_logs = ScopeLogs { scope: scope.scope.clone(), log_records, schema_url };
+                            out.push(Self::Logs(ExportLogsServiceRequest {
+                                resource_logs: vec![ResourceLogs {
+                                    resource: resource.resource.clone(),
+                                    scope_logs: vec![scope_logs],
+                                    schema_url: resource.schema_url.clone(),
+                                }],
+                            }));
+                        }
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    fn to_json(&self) -> String {
+        match self {
+            Self::Traces(request) => otlp_json::write_traces(request),
+            Self::Logs(request) => otlp_json::write_logs(request),
+        }
+    }
+}
+
+/// Records of one resource and scope, as a mapper gives them: an envelope with resource, service and environment,
+/// and each record with its place in the request.
+pub type Mapped = (Envelope, Vec<(u32, Partial)>);
+
+/// What makes partials of requests.
+pub trait Mapper: Send + Sync + Debug {
+    /// Maps a request. Never fails; should it panic, the records are mapped one by one.
+    fn map(&self, request: Request) -> Vec<Mapped>;
+}
+
+/// A request that is ready for the log.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    /// What to append.
+    pub redacted: Vec<Redacted>,
+    /// Records in it.
+    pub records: u64,
+    /// Records that can never be taken: spans without ids.
+    pub invalid: u64,
+    /// Records whose mapping panicked, among `records`.
+    pub dead: u64,
+}
+
+/// How bodies become redacted records.
+#[derive(Debug, Clone)]
+pub struct Road {
+    mapper: Arc<dyn Mapper>,
+    redactor: Arc<Redactor>,
+    policies: BTreeMap<String, Arc<Redactor>>,
+}
+
+impl Road {
+    /// Maps with `mapper` and redacts with `redactor`; callers whose credential names a policy have theirs of
+    /// `policies`.
+    pub fn new(mapper: Arc<dyn Mapper>, redactor: Arc<Redactor>, policies: BTreeMap<String, Arc<Redactor>>) -> Self {
+        Self { mapper, redactor, policies }
+    }
+
+    /// Reads, maps and redacts a body. `arrived` gives the arrival in microseconds since 1970.
+    ///
+    /// # Errors
+    /// When the body is no request of this signal.
+    pub fn prepare(
+        &self,
+        signal: Signal,
+        body: &Bytes,
+        encoding: Encoding,
+        caller: &Caller,
+        arrived: impl FnOnce(&Request) -> i64,
+    ) -> Result<Prepared, Rejected> {
+        let read = || Request::read(signal, body, encoding);
+        let unreadable = |_| Err(Rejected::Malformed("body cannot be read".to_owned()));
+        let Read { request, notes } = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(unreadable)?;
+        let invalid = request.invalid();
+        let mut noted = HashMap::<u32, Vec<String>>::new();
+        for (place, note) in notes {
+            noted.entry(place).or_default().push(note);
+        }
+        let run = Run { road: self, caller, received_at: arrived(&request), invalid: &invalid, notes: &noted };
+        let mut prepared = match catch_unwind(AssertUnwindSafe(|| run.whole(request))) {
+            Ok(redacted) => Prepared { redacted, ..Prepared::default() },
+            Err(_) => run.singly(read()?.request),
+        };
+        prepared.invalid = invalid.len() as u64;
+        prepared.records = prepared.redacted.iter().map(|redacted| redacted.records().len() as u64).sum();
+        Ok(prepared)
+    }
+
+    fn redactor(&self, caller: &Caller) -> &Redactor {
+        caller.policy.as_ref().and_then(|policy| self.policies.get(policy)).unwrap_or(&self.redactor)
+    }
+}
+
+/// One request on the road.
+struct Run<'a> {
+    road: &'a Road,
+    caller: &'a Caller,
+    received_at: i64,
+    invalid: &'a HashSet<u32>,
+    notes: &'a HashMap<u32, Vec<String>>,
+}
+
+impl Run<'_> {
+    fn whole(&self, request: Request) -> Vec<Redacted> {
+        let redactor = self.road.redactor(self.caller);
+        let mut out = Vec::new();
+        for (envelope, mut records) in self.road.mapper.map(request) {
+            if !self.invalid.is_empty() {
+                records.retain(|(place, _)| !self.invalid.contains(place));
+            }
+            self.note(&mut records);
+            if !records.is_empty() {
+                out.push(redactor.redact(self.bound(envelope), records));
+            }
+        }
+        out
+    }
+
+    fn singly(&self, request: Request) -> Prepared {
+        let mut prepared = Prepared::default();
+        for (place, single) in (0..).zip(request.singly()) {
+            if self.invalid.contains(&place) {
+                continue;
+            }
+            let mapped = catch_unwind(AssertUnwindSafe(|| self.single(place, single.clone())));
+            prepared.redacted.extend(mapped.unwrap_or_else(|_| {
+                prepared.dead += 1;
+                vec![self.dead(place, &single)]
+            }));
+        }
+        prepared
+    }
+
+    fn single(&self, place: u32, request: Request) -> Vec<Redacted> {
+        let redactor = self.road.redactor(self.caller);
+        let mut out = Vec::new();
+        for (envelope, mut records) in self.road.mapper.map(request) {
+            for (at, _) in &mut records {
+                *at = place;
+            }
+            self.note(&mut records);
+            out.push(redactor.redact(self.bound(envelope), records));
+        }
+        out
+    }
+
+    /// A record that says only that it could not be mapped. Should its text be what redaction cannot bear, it goes
+    /// without: nothing unredacted is stored.
+    fn dead(&self, place: u32, request: &Request) -> Redacted {
+        let with = |reason: &str, text: String| {
+            let dead = Dead { reason: reason.to_owned(), text };
+            let partial = Partial {
+                kind: Kind::Dead.into(),
+                row: Some(Event::default()),
+                start_ns: request.latest(),
+                dead: Some(dead),
+                ..Partial::default()
+            };
+            self.road.redactor(self.caller).redact(self.bound(Envelope::default()), vec![(place, partial)])
+        };
+        catch_unwind(AssertUnwindSafe(|| with("the mapping panicked", request.to_json())))
+            .unwrap_or_else(|_| with("the mapping and the redaction panicked", String::new()))
+    }
+
+    fn bound(&self, mut envelope: Envelope) -> Envelope {
+        envelope.tenant.clone_from(&self.caller.tenant);
+        envelope.app.clone_from(&self.caller.app);
+        envelope.prefix.clone_from(&self.caller.prefix);
+        OTLP.clone_into(&mut envelope.door);
+        envelope.received_at = self.received_at;
+        envelope
+    }
+
+    fn note(&self, records: &mut [(u32, Partial)]) {
+        for (place, partial) in records {
+            if let Some(notes) = self.notes.get(place) {
+                partial.row.get_or_insert_default().notes.extend_from_slice(notes);
+            }
+        }
+    }
+}
