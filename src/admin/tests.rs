@@ -6,6 +6,7 @@ async fn pages() -> (String, Shown, tokio_util::sync::DropGuard) {
     let bound = bind("127.0.0.1:0", shown.clone()).await.unwrap();
     let address = format!("http://{}", bound.address());
     let stop = CancellationToken::new();
+    #[expect(clippy::disallowed_methods, reason = "what app.rs does")]
     tokio::task::spawn(bound.run(stop.clone()));
     (address, shown, stop.drop_guard())
 }

@@ -111,7 +111,7 @@ impl Accept {
     /// Reads a body, within the time that its sender waits if that is known.
     pub(super) async fn read(
         &self,
-        body: Body,
+        body: &mut Body,
         framing: usize,
         expected: impl Fn(&[u8]) -> Option<usize>,
         waits: Option<Duration>,

@@ -44,7 +44,7 @@ impl Coding {
 
 /// Reads a body to its end. `expected` says, from the first bytes, how long it will be, as far as they tell.
 pub(super) async fn read(
-    mut body: Body,
+    body: &mut Body,
     limit: usize,
     expected: impl Fn(&[u8]) -> Option<usize>,
     held: &mut Held,
@@ -130,13 +130,7 @@ fn guess(wire: &[u8], told: Option<usize>) -> usize {
     told.map_or(wire.len().saturating_mul(USUAL), |told| told + 1)
 }
 
-fn inflate(
-    name: &str,
-    mut reader: impl Read,
-    guess: usize,
-    limit: usize,
-    held: &mut Held,
-) -> Result<Bytes, Rejected> {
+fn inflate(name: &str, mut reader: impl Read, guess: usize, limit: usize, held: &mut Held) -> Result<Bytes, Rejected> {
     const SMALLEST: usize = 4 << 10;
     let mut out = Vec::new();
     // One byte more than allowed, so that too much shows.

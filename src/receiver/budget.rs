@@ -35,8 +35,7 @@ pub(super) struct Held {
 impl Held {
     /// Holds `bytes` more, or none and sheds the request.
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Rejected> {
-        let taken =
-            self.budget.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(bytes));
+        let taken = self.budget.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(bytes));
         if taken.is_err() {
             return Err(Rejected::busy("too many bytes of requests are under way (receivers.otlp.in_flight)"));
         }

@@ -63,8 +63,8 @@ async fn call(accept: &Accept, request: Request) -> Response<Body> {
         Ok(_) => "partial",
         Err(rejected) => rejected.outcome(),
     };
-    let answer = match (path, &taken) {
-        (Ok(path), Ok(taken)) => success(&response(path, taken)),
+    let answer = match (&path, &taken) {
+        (Ok(path), Ok(taken)) => success(&response(*path, taken)),
         (_, Err(rejected)) | (Err(rejected), _) => refuse(rejected),
     };
     accept.metrics().answered(DOOR, outcome, accept.now().saturating_sub(start));
@@ -72,11 +72,11 @@ async fn call(accept: &Accept, request: Request) -> Response<Body> {
 }
 
 async fn handle(accept: &Accept, path: Path, request: Request, start: Duration) -> Result<Taken, Rejected> {
-    let (head, body) = request.into_parts();
+    let (head, mut body) = request.into_parts();
     let coding = Coding::named(head.headers.get("grpc-encoding").map_or("", |value| value.to_str().unwrap_or("?")))?;
     let waits = waits(&head.headers);
     let caller = accept.admit(&head.headers)?;
-    let (frame, held) = accept.read(body, FRAME, length, waits).await?;
+    let (frame, held) = accept.read(&mut body, FRAME, length, waits).await?;
     let (bytes, coding) = unframed(frame, coding, accept.max_request())?;
     let deadline = accept.deadline(start, waits);
     let wire = Wire { bytes, coding, encoding: Encoding::Protobuf, held, deadline };
@@ -173,7 +173,8 @@ fn grpc_headers(headers: &mut HeaderMap) {
 /// What a request is told that is no gRPC.
 fn other_protocol(request: &Request) -> Option<Response<Body>> {
     let kind = request.headers().get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
-    let is_grpc = matches!(kind.strip_prefix("application/grpc"), Some(rest) if rest.is_empty() || rest.starts_with(['+', ';']));
+    let is_grpc =
+        matches!(kind.strip_prefix("application/grpc"), Some(rest) if rest.is_empty() || rest.starts_with(['+', ';']));
     if is_grpc && request.version() == Version::HTTP_2 {
         return None;
     }

@@ -24,7 +24,6 @@ use axum::routing::post;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use http::HeaderMap;
-use http::HeaderValue;
 use http::Response;
 use http::Version;
 use http::header::CONTENT_ENCODING;
@@ -53,14 +52,13 @@ pub(super) enum Path {
 }
 
 pub(super) fn router(accept: Arc<Accept>) -> Router {
-    let export = |path| {
-        post(move |State(accept): State<Arc<Accept>>, request: Request| async move {
-            export(&accept, path, request).await
-        })
-        .fallback(|request: Request| async move {
-            refuse(Rejected::NoSuchMethod("POST"), request.headers())
-        })
-    };
+    let export =
+        |path| {
+            post(move |State(accept): State<Arc<Accept>>, request: Request| async move {
+                export(&accept, path, request).await
+            })
+            .fallback(|request: Request| async move { refuse(&Rejected::NoSuchMethod("POST"), request.headers()) })
+        };
     Router::new()
         .route("/v1/traces", export(Path::Traces))
         .route("/v1/logs", export(Path::Logs))
@@ -192,14 +190,16 @@ async fn lost(request: Request) -> Response<Body> {
     let hint = match () {
         () if near.contains("trace") || near.contains("span") => "traces are posted to /v1/traces",
         () if near.contains("log") => "logs are posted to /v1/logs",
-        () if near.contains("opentelemetry.proto.collector") => "this is gRPC, which has a port of its own, 4317 by default",
+        () if near.contains("opentelemetry.proto.collector") => {
+            "this is gRPC, which has a port of its own, 4317 by default"
+        }
         () => "traces are posted to /v1/traces, logs to /v1/logs; an exporter's endpoint is set without the path",
     };
     let path: String = path.chars().take(100).collect();
-    refuse(Rejected::NoSuchPath(format!("nothing is at {path:?}: {hint}")), request.headers())
+    refuse(&Rejected::NoSuchPath(format!("nothing is at {path:?}: {hint}")), request.headers())
 }
 
-fn refuse(rejected: Rejected, headers: &HeaderMap) -> Response<Body> {
+fn refuse(rejected: &Rejected, headers: &HeaderMap) -> Response<Body> {
     rejected.http(encoding(headers).unwrap_or(Encoding::Json))
 }
 

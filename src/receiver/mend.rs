@@ -53,8 +53,7 @@ macro_rules! schema {
 }
 
 /// `ExportTraceServiceRequest`.
-pub(super) static TRACES: Schema =
-    Schema { fields: &[(1, Message(&RESOURCE_SPANS))], role: Role::Other, size: 0 };
+pub(super) static TRACES: Schema = Schema { fields: &[(1, Message(&RESOURCE_SPANS))], role: Role::Other, size: 0 };
 /// `ExportLogsServiceRequest`.
 pub(super) static LOGS: Schema = Schema { fields: &[(1, Message(&RESOURCE_LOGS))], role: Role::Other, size: 0 };
 

@@ -17,7 +17,6 @@ use super::body::Coding;
 use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderValue;
-use http::Method;
 use http::Response;
 use http::StatusCode;
 use http::header::ACCEPT_ENCODING;
@@ -38,7 +37,7 @@ pub enum Rejected {
     #[error("{0}")]
     Malformed(String),
     /// It is larger than a request may be, as it came or decompressed.
-    #[error("request is larger than {limit} bytes (receivers.otlp.max_request): send smaller batches")]
+    #[error("request is larger than {} (receivers.otlp.max_request): send smaller batches", size(*.limit))]
     TooLarge {
         /// What a request may have.
         limit: usize,
@@ -160,6 +159,15 @@ impl Rejected {
             }
             _ => ErrorDetails::new(),
         }
+    }
+}
+
+/// Bytes as configurations write them.
+fn size(bytes: usize) -> String {
+    match bytes {
+        _ if bytes > 0 && bytes % (1 << 20) == 0 => format!("{}MiB", bytes >> 20),
+        _ if bytes > 0 && bytes % (1 << 10) == 0 => format!("{}KiB", bytes >> 10),
+        _ => format!("{bytes}B"),
     }
 }
 

@@ -10,6 +10,7 @@ use super::otlp;
 use super::otlp::Read;
 use super::otlp_json;
 use super::rejected::Encoding;
+use crate::dialect;
 use crate::event::Dead;
 use crate::event::Envelope;
 use crate::event::Event;
@@ -95,7 +96,10 @@ impl Request {
     fn invalid(&self) -> HashSet<u32> {
         let is_id = |id: &[u8], length| id.len() == length && id.iter().any(|byte| *byte != 0);
         let spans = (0..).zip(self.spans());
-        spans.filter(|(_, span)| !is_id(&span.trace_id, 16) || !is_id(&span.span_id, 8)).map(|(place, _)| place).collect()
+        spans
+            .filter(|(_, span)| !is_id(&span.trace_id, 16) || !is_id(&span.span_id, 8))
+            .map(|(place, _)| place)
+            .collect()
     }
 
     /// The same records, each as a request of its own, in order.
@@ -158,6 +162,16 @@ pub type Mapped = (Envelope, Vec<(u32, Partial)>);
 pub trait Mapper: Send + Sync + Debug {
     /// Maps a request. Never fails; should it panic, the records are mapped one by one.
     fn map(&self, request: Request) -> Vec<Mapped>;
+}
+
+impl Mapper for dialect::Settings {
+    fn map(&self, request: Request) -> Vec<Mapped> {
+        let reads = match request {
+            Request::Traces(request) => dialect::traces(request, self),
+            Request::Logs(request) => dialect::logs(request, self),
+        };
+        reads.into_iter().map(|read| (read.envelope, read.records)).collect()
+    }
 }
 
 /// A request that is ready for the log.

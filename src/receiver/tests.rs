@@ -1,1 +1,1 @@
-
+//! The doors, with a log that is a stand-in.

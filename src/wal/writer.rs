@@ -37,6 +37,7 @@ use super::segment::SEAL;
 use super::segment::Seal;
 use super::time::LogicalClock;
 use crate::clock::Clock;
+use crate::metrics::Metrics;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -88,6 +89,7 @@ pub fn open(home: &Home, floor: Floor, config: &Config, clock: Arc<dyn Clock>) -
         sequence: next.sequence,
         last_seal: None,
         retry_at: None,
+        metrics: Arc::default(),
     };
     let sealed = Sealed::new(&found, next.segment - 1, highest);
     Ok(Opened { wal: Wal::new(shared, sender), writer, sealed, found })
@@ -167,9 +169,17 @@ pub struct Writer {
     last_seal: Option<Duration>,
     /// The disk was full: when to try again.
     retry_at: Option<Duration>,
+    /// Where records are counted as received.
+    metrics: Arc<Metrics>,
 }
 
 impl Writer {
+    /// Counts what it takes in `metrics`, before it is answered.
+    #[must_use]
+    pub fn counting_in(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..self }
+    }
+
     /// Writes until the log is stopped ([`Wal::stop`], or all handles are dropped).
     ///
     /// # Errors
@@ -413,6 +423,7 @@ impl Writer {
         for written in self.group.drain(..) {
             counters.requests.fetch_add(1, Ordering::Relaxed);
             counters.records.fetch_add(written.receipt.records, Ordering::Relaxed);
+            self.metrics.received(written.receipt.records);
             // Who no longer waits has sent something that lands all the same: a resend of it is recognised.
             let _ = written.answer.send(Ok(written.receipt));
         }

@@ -152,7 +152,7 @@ impl Writer {
             Some(Value::BoolValue(truth)) => out.plain("boolValue", truth),
             Some(Value::IntValue(number)) => out.plain("intValue", format_args!("\"{number}\"")),
             Some(Value::DoubleValue(number)) if number.is_finite() => {
-                out.plain("doubleValue", format_args!("{number:?}"))
+                out.plain("doubleValue", format_args!("{number:?}"));
             }
             Some(Value::DoubleValue(number)) if number.is_nan() => out.plain("doubleValue", "\"NaN\""),
             Some(Value::DoubleValue(number)) if *number > 0.0 => out.plain("doubleValue", "\"Infinity\""),
