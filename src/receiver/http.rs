@@ -52,13 +52,12 @@ pub(super) enum Path {
 }
 
 pub(super) fn router(accept: Arc<Accept>) -> Router {
-    let export =
-        |path| {
-            post(move |State(accept): State<Arc<Accept>>, request: Request| async move {
+    let export = |path| {
+        post(move |State(accept): State<Arc<Accept>>, request: Request| async move {
                 export(&accept, path, request).await
             })
             .fallback(|request: Request| async move { refuse(&Rejected::NoSuchMethod("POST"), request.headers()) })
-        };
+    };
     Router::new()
         .route("/v1/traces", export(Path::Traces))
         .route("/v1/logs", export(Path::Logs))
