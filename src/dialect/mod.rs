@@ -14,6 +14,7 @@ mod langchain;
 mod messages;
 mod notes;
 mod openinference;
+pub mod posted;
 mod probe;
 mod source;
 mod status;
