@@ -166,6 +166,14 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A finite number, also one told as text.
+    pub(in crate::dialect) fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Number(text) | Self::String(text) => super::value::number(text),
+            _ => None,
+        }
+    }
+
     /// The items of a list; nothing for any other value.
     pub(in crate::dialect) fn items(&self) -> &[Node<'a>] {
         match self {

@@ -35,10 +35,8 @@ pub(super) fn items(text: &str) -> Result<Vec<Result<Item<'_>, Bad>>, Malformed>
     }
     let first = text.lines().next().unwrap_or_default();
     let is_lines = first.len() < text.len() && first.starts_with('{') && whole(first).is_some();
-    if !is_lines {
-        if let Some(item) = whole(text) {
-            return Ok(flat(item).collect());
-        }
+    if let Some(item) = (!is_lines).then(|| whole(text)).flatten() {
+        return Ok(flat(item).collect());
     }
     let lines: Vec<_> = lines(text);
     if lines.iter().any(Result::is_ok) { Ok(lines) } else { Err(Malformed::NotJson) }
@@ -80,5 +78,8 @@ pub(super) fn form(text: &str) -> Vec<(String, String)> {
         percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
     };
     let pairs = text.trim().split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(key, value)| (decode(key), decode(value))).collect()
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(key, value)| (decode(key), decode(value)))
+        .collect()
 }

@@ -8,7 +8,15 @@ use crate::event::ToolCall;
 
 /// Keys of a message that are read.
 const KNOWN: [&str; 10] = [
-    "role", "content", "content_parts", "tool_calls", "function_call", "tool_call_id", "name", "reasoning", "reasoning_content",
+    "role",
+    "content",
+    "content_parts",
+    "tool_calls",
+    "function_call",
+    "tool_call_id",
+    "name",
+    "reasoning",
+    "reasoning_content",
     "finish_reason",
 ];
 
@@ -64,7 +72,8 @@ pub(super) fn message(node: &Node<'_>) -> (Message, bool) {
     let mut tool_calls: Vec<ToolCall> = Vec::new();
     for call in node.get("tool_calls").map(Node::items).unwrap_or_default() {
         lossy |= call.entries().iter().any(|(key, value)| {
-            !matches!(key.as_ref(), "id" | "type" | "name" | "arguments" | "arguments_raw" | "function" | "index") && !value.is_empty()
+            !matches!(key.as_ref(), "id" | "type" | "name" | "arguments" | "arguments_raw" | "function" | "index")
+                && !value.is_empty()
         });
         tool_calls.push(tool_call(call));
     }
@@ -112,7 +121,8 @@ fn is_text(part: &Node<'_>) -> bool {
 }
 
 fn joined_texts(parts: &Node<'_>) -> Option<String> {
-    let texts: Vec<&str> = parts.items().iter().filter(|part| is_text(part)).filter_map(|part| part.get("text")?.as_str()).collect();
+    let texts: Vec<&str> =
+        parts.items().iter().filter(|part| is_text(part)).filter_map(|part| part.get("text")?.as_str()).collect();
     (!texts.is_empty()).then(|| texts.join("\n"))
 }
 

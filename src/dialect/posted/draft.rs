@@ -201,12 +201,6 @@ impl Fields {
         }
     }
 
-    pub(super) fn truth(&mut self, key: &str, truth: Option<bool>) {
-        if let Some(truth) = truth {
-            self.json(key, if truth { "true" } else { "false" });
-        }
-    }
-
     /// A value as it was sent, unless it is null.
     pub(super) fn node(&mut self, key: &str, node: Option<&Node<'_>>) {
         if let Some(node) = node.filter(|node| **node != Node::Null) {

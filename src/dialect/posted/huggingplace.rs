@@ -42,8 +42,24 @@ const STEPS: &[&str] = &["step_data", "stepData"];
 const ORG: &[&str] = &["org_id", "orgId"];
 const MODE: &[&str] = &["mode"];
 const ALL: [&[&str]; 18] = [
-    PROMPT, ANSWER, USER, SESSION, MESSAGE, MODEL, SECOND_MODEL, TOKENS, TIME, FILE, TABLE, ORG_UUID, ROLES, METADATA, PEOPLE,
-    STEPS, ORG, MODE,
+    PROMPT,
+    ANSWER,
+    USER,
+    SESSION,
+    MESSAGE,
+    MODEL,
+    SECOND_MODEL,
+    TOKENS,
+    TIME,
+    FILE,
+    TABLE,
+    ORG_UUID,
+    ROLES,
+    METADATA,
+    PEOPLE,
+    STEPS,
+    ORG,
+    MODE,
 ];
 
 /// Reads the body of `POST /v2/chatgpt/store_generated_response`: one interaction.
@@ -169,7 +185,8 @@ fn duration_ms(node: &Node<'_>, unit: TimeUnit) -> Option<f64> {
 
 fn people(draft: &mut Draft, node: &Node<'_>) {
     let people = node.first(PEOPLE);
-    let text = |keys: &[&str]| people.and_then(|people| people.first(keys)).and_then(Node::scalar_text).map(str::to_owned);
+    let text =
+        |keys: &[&str]| people.and_then(|people| people.first(keys)).and_then(Node::scalar_text).map(str::to_owned);
     let roles = match node.first(ROLES) {
         Some(Node::Array(roles)) => roles.items.iter().map(Node::plain).collect(),
         Some(role) if !role.is_empty() => vec![role.plain()],
@@ -214,9 +231,17 @@ fn failed(draft: &mut Draft, metadata: Option<&Node<'_>>) {
 
 fn step(node: &Node<'_>, unit: TimeUnit) -> Option<String> {
     const KNOWN: [&[&str]; 11] = [
-        &["id"], &["step_name", "stepName", "type"], &["status"], &["time_ms", "timeMs"], &["user_question", "userQuestion"],
-        &["prompt_response", "promptResponse"], &["token", "total_tokens", "totalTokens"], &["input_tokens", "inputTokens"],
-        &["output_tokens", "outputTokens"], TIME, MODEL,
+        &["id"],
+        &["step_name", "stepName", "type"],
+        &["status"],
+        &["time_ms", "timeMs"],
+        &["user_question", "userQuestion"],
+        &["prompt_response", "promptResponse"],
+        &["token", "total_tokens", "totalTokens"],
+        &["input_tokens", "inputTokens"],
+        &["output_tokens", "outputTokens"],
+        TIME,
+        MODEL,
     ];
     let [id, name, status, time, question, response, total, input, output, ..] = KNOWN;
     let text = |keys: &[&str]| node.first(keys).map(Node::plain);

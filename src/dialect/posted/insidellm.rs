@@ -21,9 +21,25 @@ use chain::Chain;
 
 /// The types that the client knows.
 const TYPES: [&str; 19] = [
-    "user.input", "user.feedback", "agent.reasoning", "agent.planning", "agent.response", "llm.request", "llm.response",
-    "llm.streaming_chunk", "tool.call", "tool.response", "function_execution", "api.request", "api.response", "error",
-    "validation_error", "timeout_error", "run.start", "run.end", "performance_metric",
+    "user.input",
+    "user.feedback",
+    "agent.reasoning",
+    "agent.planning",
+    "agent.response",
+    "llm.request",
+    "llm.response",
+    "llm.streaming_chunk",
+    "tool.call",
+    "tool.response",
+    "function_execution",
+    "api.request",
+    "api.response",
+    "error",
+    "validation_error",
+    "timeout_error",
+    "run.start",
+    "run.end",
+    "performance_metric",
 ];
 
 /// What stands around the payload.

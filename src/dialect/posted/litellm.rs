@@ -34,9 +34,29 @@ use crate::event::status;
 
 /// What is read into columns or details.
 const MAPPED: [&str; 24] = [
-    "id", "litellm_call_id", "trace_id", "session_id", "call_type", "stream", "status", "custom_llm_provider", "startTime",
-    "endTime", "completionStartTime", "model", "metadata", "response_cost", "total_tokens", "prompt_tokens",
-    "completion_tokens", "request_tags", "end_user", "messages", "response", "model_parameters", "error_str",
+    "id",
+    "litellm_call_id",
+    "trace_id",
+    "session_id",
+    "call_type",
+    "stream",
+    "status",
+    "custom_llm_provider",
+    "startTime",
+    "endTime",
+    "completionStartTime",
+    "model",
+    "metadata",
+    "response_cost",
+    "total_tokens",
+    "prompt_tokens",
+    "completion_tokens",
+    "request_tags",
+    "end_user",
+    "messages",
+    "response",
+    "model_parameters",
+    "error_str",
     "error_information",
 ];
 
@@ -88,10 +108,9 @@ fn record(item: &Item<'_>, user_agent: Option<&str>, config: &Config) -> Result<
     draft.detail_text("session_id", node.text("session_id"));
     draft.detail_text("source_version", user_agent);
     draft.attributes_but(node, &MAPPED);
-    if let Some(response) = node.get("response").filter(|response| response.is_object()) {
-        if let Some(rest) = without(response, &["choices", "id", "model", "object"]) {
-            draft.attribute_json("response", rest);
-        }
+    let response = node.get("response").filter(|response| response.is_object());
+    if let Some(rest) = response.and_then(|response| without(response, &["choices", "id", "model", "object"])) {
+        draft.attribute_json("response", rest);
     }
     Ok(draft.finish())
 }
@@ -126,7 +145,10 @@ fn conversation(draft: &mut Draft, node: &Node<'_>) {
 pub(in crate::dialect) fn stated_conversation<'n>(metadata: &'n Node<'_>) -> Option<(&'n str, &'static str)> {
     const RULES: [(&[&str], &str); 6] = [
         (&["requester_metadata", "headers", "correlation-id"], "metadata.requester_metadata.headers.correlation-id"),
-        (&["requester_metadata", "headers", "x-correlation-id"], "metadata.requester_metadata.headers.x-correlation-id"),
+        (
+            &["requester_metadata", "headers", "x-correlation-id"],
+            "metadata.requester_metadata.headers.x-correlation-id",
+        ),
         (&["requester_metadata", "conversation_id"], "metadata.requester_metadata.conversation_id"),
         (&["requester_metadata", "session_id"], "metadata.requester_metadata.session_id"),
         (&["requester_custom_headers", "x-correlation-id"], "metadata.requester_custom_headers.x-correlation-id"),
@@ -186,9 +208,10 @@ fn spoken(draft: &mut Draft, node: &Node<'_>, config: &Config) {
     let (mut first, mut others) = answers(draft, node);
     let names = [node.text("custom_llm_provider"), node.text("model"), node.text("model_group")];
     if markers::applies(&config.text_markers, names.into_iter().flatten()) {
-        let spoken = messages.iter_mut().chain(&mut first).chain(&mut others);
-        if spoken.fold(false, |changed, message| markers::read_message(message) || changed) {
-            draft.detail("messages_inferred", "true".to_owned());
+        for message in messages.iter_mut().chain(&mut first).chain(&mut others) {
+            if markers::read_message(message) {
+                draft.detail("messages_inferred", "true".to_owned());
+            }
         }
     }
     messages.append(&mut first);
@@ -200,10 +223,16 @@ fn spoken(draft: &mut Draft, node: &Node<'_>, config: &Config) {
 
 /// The first choice, and the others.
 fn answers(draft: &mut Draft, node: &Node<'_>) -> (Vec<Message>, Vec<Message>) {
-    let Some(response) = node.get("response").filter(|response| !response.is_empty()) else { return Default::default() };
+    let Some(response) = node.get("response").filter(|response| !response.is_empty()) else {
+        return Default::default();
+    };
     let Some(choices) = response.get("choices").filter(|choices| choices.is_array()) else {
         let told = messages::read(response, "assistant");
-        return if response.get("output").is_some() || response.as_str().is_some() { told.into_answers() } else { Default::default() };
+        return if response.get("output").is_some() || response.as_str().is_some() {
+            told.into_answers()
+        } else {
+            Default::default()
+        };
     };
     let (mut spoken, mut lost) = (Vec::new(), Vec::new());
     for choice in choices.items() {
@@ -211,7 +240,8 @@ fn answers(draft: &mut Draft, node: &Node<'_>) -> (Vec<Message>, Vec<Message>) {
             Some(message) => chat::message(message),
             None => (chat::said("assistant", choice.get("text").map(Node::plain)), false),
         };
-        message.finish_reason = choice.text("finish_reason").and_then(value::finish_reason).map(|reason| reason.into_owned());
+        message.finish_reason =
+            choice.text("finish_reason").and_then(value::finish_reason).map(|reason| reason.into_owned());
         if let (Some(reason), Some(model)) = (&message.finish_reason, &mut draft.row.model) {
             model.finish_reasons.push(reason.clone());
         }
@@ -238,11 +268,10 @@ fn times(draft: &mut Draft, node: &Node<'_>) {
     }
     draft.latency(value::millis_between(draft.start_ns, draft.end_ns));
     let is_streamed = draft.row.model.as_ref().is_some_and(|model| model.stream == Some(true));
-    if is_streamed && first < draft.end_ns {
-        if let Some(millis) = value::millis_between(draft.start_ns, first) {
-            draft.timing().time_to_first_token_ms = Some(millis);
-            draft.timing().ttft_source = Some("completionStartTime".to_owned());
-        }
+    let to_first = value::millis_between(draft.start_ns, first).filter(|_| is_streamed && first < draft.end_ns);
+    if let Some(millis) = to_first {
+        draft.timing().time_to_first_token_ms = Some(millis);
+        draft.timing().ttft_source = Some("completionStartTime".to_owned());
     }
 }
 
@@ -260,7 +289,8 @@ fn tokens(draft: &mut Draft, node: &Node<'_>) {
         prompt_tokens: count("prompt_tokens", "input_tokens"),
         completion_tokens: count("completion_tokens", "output_tokens"),
         total_tokens: count("total_tokens", "total_tokens"),
-        cached_tokens: within(&["prompt_tokens_details", "cached_tokens"]).or_else(|| within(&["cache_read_input_tokens"])),
+        cached_tokens: within(&["prompt_tokens_details", "cached_tokens"])
+            .or_else(|| within(&["cache_read_input_tokens"])),
         cache_creation_tokens: within(&["cache_creation_input_tokens"]),
         reasoning_tokens: within(&["completion_tokens_details", "reasoning_tokens"]),
         cost_usd: cost.map(|(cost, _)| cost),
@@ -277,7 +307,8 @@ fn tokens(draft: &mut Draft, node: &Node<'_>) {
 
 fn outcome(draft: &mut Draft, node: &Node<'_>) {
     if node.text("status") != Some("failure") {
-        draft.row.status = node.text("status").map(|status| if status == "success" { status::OK } else { status }.to_owned());
+        draft.row.status =
+            node.text("status").map(|status| if status == "success" { status::OK } else { status }.to_owned());
         return;
     }
     let about = |key: &str| node.get("error_information").and_then(|about| about.text(key)).map(str::to_owned);
@@ -327,7 +358,9 @@ fn headers(node: &Node<'_>) -> String {
     let mut fields = Fields::default();
     for (key, value) in node.entries() {
         match value {
-            _ if SECRET_HEADERS.contains(&key.to_ascii_lowercase().as_str()) => fields.json(key, &json::string("[left out]")),
+            _ if SECRET_HEADERS.contains(&key.to_ascii_lowercase().as_str()) => {
+                fields.json(key, &json::string("[left out]"))
+            }
             _ => fields.node(key, Some(value)),
         }
     }

@@ -37,12 +37,13 @@ pub fn read_message(message: &mut Message) -> bool {
         return false;
     }
     let mut changed = false;
-    if message.tool_calls.is_empty() && message.content_parts.is_none() {
-        if let Some((text, calls)) = message.content.as_deref().and_then(extract) {
-            message.content = (!text.is_empty()).then_some(text);
-            message.tool_calls = calls;
-            changed = true;
-        }
+    if message.tool_calls.is_empty()
+        && message.content_parts.is_none()
+        && let Some((text, calls)) = message.content.as_deref().and_then(extract)
+    {
+        message.content = (!text.is_empty()).then_some(text);
+        message.tool_calls = calls;
+        changed = true;
     }
     let before = message.tool_calls.len();
     message.tool_calls = once(std::mem::take(&mut message.tool_calls));
@@ -123,7 +124,8 @@ fn function_block(text: &str) -> Option<(ToolCall, &str)> {
     let rest = rest.trim_start();
     let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
     let name = strip(line.trim(), NAME_PREFIX).unwrap_or(line).trim();
-    let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/'));
+    let is_name =
+        !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/'));
     if !is_name || strip(name, FUNCTION_END).is_some() {
         return None;
     }
@@ -141,10 +143,10 @@ fn function_block(text: &str) -> Option<(ToolCall, &str)> {
 
 /// The arguments as JSON, and what stands behind the block.
 fn arguments(text: &str) -> (String, &str) {
-    if let Some((value, rest)) = json_value(text) {
-        if let (Some(parsed), Some(rest)) = (object_or_list(value), ended(rest, FUNCTION_END)) {
-            return (parsed, rest);
-        }
+    if let Some((value, rest)) = json_value(text)
+        && let (Some(parsed), Some(rest)) = (object_or_list(value), ended(rest, FUNCTION_END))
+    {
+        return (parsed, rest);
     }
     let (value, rest) = until_end(text, FUNCTION_END);
     let value = value.trim();

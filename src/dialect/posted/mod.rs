@@ -106,11 +106,9 @@ impl Posted {
     fn take(&mut self, read: Result<Partial, Bad>) {
         match read {
             Ok(record) => self.push(record),
-            Err(Bad { reason, text }) => self.push(Partial {
-                kind: Kind::Dead.into(),
-                dead: Some(Dead { reason, text }),
-                ..Partial::default()
-            }),
+            Err(Bad { reason, text }) => {
+                self.push(Partial { kind: Kind::Dead.into(), dead: Some(Dead { reason, text }), ..Partial::default() })
+            }
         }
     }
 

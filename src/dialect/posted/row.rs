@@ -143,9 +143,8 @@ fn structure(draft: &mut Draft, key: &str, node: &Node<'_>) -> &'static [&'stati
             let stated = Timing {
                 total_latency_ms: number("total_latency_ms"),
                 time_to_first_token_ms: number("time_to_first_token_ms"),
-                ttft_source: text("ttft_source").or_else(|| {
-                    number("time_to_first_token_ms").map(|_| "timing.time_to_first_token_ms".to_owned())
-                }),
+                ttft_source: text("ttft_source")
+                    .or_else(|| number("time_to_first_token_ms").map(|_| "timing.time_to_first_token_ms".to_owned())),
                 tool_latencies_ms: latencies.collect(),
             };
             row.timing = (stated != Timing::default()).then_some(stated);
@@ -165,8 +164,15 @@ fn structure(draft: &mut Draft, key: &str, node: &Node<'_>) -> &'static [&'stati
             };
             row.tokens = (stated != Tokens::default()).then_some(stated);
             &[
-                "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_read_tokens", "cache_creation_tokens",
-                "reasoning_tokens", "cost_usd", "cost_source",
+                "prompt_tokens",
+                "completion_tokens",
+                "total_tokens",
+                "cached_tokens",
+                "cache_read_tokens",
+                "cache_creation_tokens",
+                "reasoning_tokens",
+                "cost_usd",
+                "cost_source",
             ]
         }
         "graph" => {
@@ -214,8 +220,12 @@ fn structure(draft: &mut Draft, key: &str, node: &Node<'_>) -> &'static [&'stati
             &["type", "value", "target"]
         }
         _ => {
-            row.error =
-                Some(Error { r#type: text("type"), message: text("message"), code: text("code"), stack: text("stack") });
+            row.error = Some(Error {
+                r#type: text("type"),
+                message: text("message"),
+                code: text("code"),
+                stack: text("stack"),
+            });
             &["type", "message", "code", "stack"]
         }
     }

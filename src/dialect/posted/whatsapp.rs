@@ -21,7 +21,11 @@ const STATUS: &str = "wa.status";
 fn number(raw: &str) -> String {
     let bare = raw.strip_prefix("whatsapp:").unwrap_or(raw).trim();
     let digits: String = bare.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '+')).collect();
-    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) { format!("+{digits}") } else { bare.to_owned() }
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        format!("+{digits}")
+    } else {
+        bare.to_owned()
+    }
 }
 
 /// Says whose conversation it is, and which way it goes.

@@ -46,13 +46,17 @@ pub(super) fn read(draft: &mut Draft, kind: &str, payload: &Node<'_>, event: &No
             draft.row.messages = vec![Message { tool_calls: vec![call], ..said("assistant", None) }];
         }
         "tool.response" => tool_response(draft, payload, event),
-        "function_execution" => executed(draft, payload, ToolExecution {
-            name: text("function_name").unwrap_or_default(),
-            r#type: Some("function".to_owned()),
-            arguments: payload.get("function_args").map(Node::json),
-            result: payload.get("return_value").map(Node::json),
-            ..ToolExecution::default()
-        }),
+        "function_execution" => executed(
+            draft,
+            payload,
+            ToolExecution {
+                name: text("function_name").unwrap_or_default(),
+                r#type: Some("function".to_owned()),
+                arguments: payload.get("function_args").map(Node::json),
+                result: payload.get("return_value").map(Node::json),
+                ..ToolExecution::default()
+            },
+        ),
         "api.request" | "api.response" => api(draft, payload),
         "error" => {
             let error = Error {
@@ -191,13 +195,17 @@ fn tool_response(draft: &mut Draft, payload: &Node<'_>, event: &Node<'_>) {
         name: Some(name.clone()).filter(|name| !name.is_empty()),
         ..said("tool", result.map(Node::plain))
     }];
-    executed(draft, payload, ToolExecution {
-        call_id: id,
-        name,
-        r#type: payload.text("tool_type").map(str::to_owned),
-        result: result.map(Node::json),
-        ..ToolExecution::default()
-    });
+    executed(
+        draft,
+        payload,
+        ToolExecution {
+            call_id: id,
+            name,
+            r#type: payload.text("tool_type").map(str::to_owned),
+            result: result.map(Node::json),
+            ..ToolExecution::default()
+        },
+    );
 }
 
 /// A run of a tool or function, with how it ended. The client leaves `success` out where it is true.

@@ -95,7 +95,13 @@ fn message(draft: &mut Draft, form: &Form, id: &str, block: &mut Fields) {
     let media = form.media();
     let is_place = form.get("Latitude").is_some();
     let kind = form.get("MessageType").filter(|kind| *kind != "text" || (!is_place && media.is_empty()));
-    let kind = kind.unwrap_or(if is_place { "location" } else if media.is_empty() { "text" } else { "media" });
+    let kind = kind.unwrap_or(if is_place {
+        "location"
+    } else if media.is_empty() {
+        "text"
+    } else {
+        "media"
+    });
     let kind = if form.get("ButtonPayload").is_some() { "button" } else { kind };
     MESSAGE.clone_into(&mut draft.row.event_type);
     kind.clone_into(&mut draft.row.name);
@@ -125,7 +131,8 @@ fn message(draft: &mut Draft, form: &Form, id: &str, block: &mut Fields) {
     if let Some(place) = group(place) {
         block.json("location", &place);
     }
-    let reply = [("text", "ButtonText"), ("payload", "ButtonPayload"), ("list_id", "ListId"), ("list_title", "ListTitle")];
+    let reply =
+        [("text", "ButtonText"), ("payload", "ButtonPayload"), ("list_id", "ListId"), ("list_title", "ListTitle")];
     if let Some(reply) = group(reply) {
         block.json("reply", &reply);
     }
