@@ -39,7 +39,8 @@ pub struct Floor {
 pub struct Found {
     /// Sealed segments behind the floor, in order: to be folded again.
     pub segments: Vec<u64>,
-    /// Records in them, as their seals say.
+    /// Numbers that were given behind the floor. Where damage has taken records, or a whole file is gone, there are
+    /// fewer records than numbers.
     pub records: u64,
     /// Files up to the floor: the carry may point to them; those that it does not are left over and can be removed.
     pub old: Vec<FileId>,
@@ -47,8 +48,6 @@ pub struct Found {
     pub torn_bytes: u64,
     /// Bytes of damage before the end of segments that had no seal.
     pub damaged_bytes: u64,
-    /// Records that the numbers say were there and are not: lost in damage, or with a whole file.
-    pub lost_records: u64,
 }
 
 /// Where the log goes on.
@@ -68,10 +67,7 @@ pub(super) fn recover(files: &Files, floor: Floor) -> Result<(Found, Next), Open
             FileId::Segment(number) if number > floor.segment => {
                 let doing = || format!("recover {}", files.path(file).display());
                 if let Some(seal) = make_whole(files, file, &next, &mut found, doing)? {
-                    let numbers = seal.next_sequence.saturating_sub(next.sequence);
-                    found.lost_records += numbers.saturating_sub(u64::from(seal.records));
                     found.segments.push(number);
-                    found.records += u64::from(seal.records);
                     let sequence = next.sequence.max(seal.next_sequence);
                     next = Next { segment: number + 1, sequence, time: next.time.max(seal.time) };
                 }
@@ -86,6 +82,7 @@ pub(super) fn recover(files: &Files, floor: Floor) -> Result<(Found, Next), Open
             }
         }
     }
+    found.records = next.sequence.saturating_sub(floor.next_sequence);
     Ok((found, next))
 }
 
@@ -158,8 +155,6 @@ fn close(files: &Files, file: FileId, end: u64, seal: Option<Seal>) -> io::Resul
     let handle = files.disk().edit(&files.path(file))?;
     let mut frames = Frames::new(Seed::new(files.writer(), file), end);
     if let Some(seal) = seal {
-        // What was torn goes first, so that nothing of it can stand behind the seal.
-        handle.set_len(end)?;
         frames.push_seal(seal.next_sequence, seal.time, &seal.payload());
         handle.write_at(end, frames.bytes())?;
     }

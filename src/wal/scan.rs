@@ -132,9 +132,7 @@ impl<'a> Scan<'a> {
         let rest = self.bytes.get(at..)?;
         let head = Head::read(rest, self.seed, at as u64)?;
         let frame = rest.get(..usize::try_from(head.size()).ok()?)?;
-        // Numbers only rise: what contradicts that is left over from a write that was taken back.
-        let is_in_order = !self.is_segment || self.sequence.is_none_or(|next| head.sequence >= next);
-        (is_in_order && head.matches(frame, self.seed, at as u64)).then(|| (head, frame.get(FRAME..).unwrap_or(&[])))
+        head.matches(frame, self.seed, at as u64).then(|| (head, frame.get(FRAME..).unwrap_or(&[])))
     }
 
     /// The next valid frame behind an offset.
@@ -172,7 +170,8 @@ impl<'a> Iterator for Scan<'a> {
                 self.finish();
                 return None;
             };
-            let records = self.sequence.map_or(0, |next| if self.is_segment { head.sequence - next } else { 0 });
+            let expected = self.sequence.filter(|_| self.is_segment);
+            let records = expected.map_or(0, |expected| head.sequence.saturating_sub(expected));
             let gap = Gap { offset: self.at as u64, len: (found - self.at) as u64, records };
             self.at = found;
             self.sequence = Some(head.sequence);

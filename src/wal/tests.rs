@@ -1,6 +1,10 @@
 //! The log on a disk in memory, by turns: no threads, no waiting.
 
 mod append;
+mod crash;
+mod damage;
+mod directory;
+mod full;
 
 use super::disk::Disk;
 use super::disk::Fault;
@@ -22,7 +26,7 @@ struct Rig {
     memory: MemDisk,
     disk: FaultDisk,
     clock: Arc<ManualClock>,
-    home: Home,
+    _home: Home,
     opened: Opened,
 }
 
@@ -32,24 +36,24 @@ fn small() -> Config {
 
 impl Rig {
     fn new() -> Self {
-        Self::with(MemDisk::new(), small(), Floor::default())
+        Self::with(MemDisk::new(), &small(), Floor::default())
     }
 
-    fn with(memory: MemDisk, config: Config, floor: Floor) -> Self {
+    fn with(memory: MemDisk, config: &Config, floor: Floor) -> Self {
         Self::try_with(memory, config, floor).unwrap()
     }
 
-    fn try_with(memory: MemDisk, config: Config, floor: Floor) -> Result<Self, OpenError> {
+    fn try_with(memory: MemDisk, config: &Config, floor: Floor) -> Result<Self, OpenError> {
         let disk = FaultDisk::new(Arc::new(memory.clone()));
         let clock = Arc::new(ManualClock::new(0));
         let home = Home::claim(Arc::new(disk.clone()), Path::new(DATA), "test", 7)?;
-        let opened = open(&home, floor, &config, Arc::<ManualClock>::clone(&clock))?;
-        Ok(Self { memory, disk, clock, home, opened })
+        let opened = open(&home, floor, config, Arc::<ManualClock>::clone(&clock))?;
+        Ok(Self { memory, disk, clock, _home: home, opened })
     }
 
     /// The log as a new process finds it on `memory`, with nothing folded.
     fn again(memory: MemDisk) -> Self {
-        Self::with(memory, small(), Floor::default())
+        Self::with(memory, &small(), Floor::default())
     }
 
     fn submit(&self, request: Vec<Redacted>) -> Pending {
@@ -128,5 +132,18 @@ fn seal(files: &Files, number: u64) -> Seal {
     match end(files, FileId::Segment(number)) {
         End::Sealed(seal, _) => seal,
         end => panic!("segment {number} is not sealed: {end:?}"),
+    }
+}
+
+/// Splitmix64: small, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % u64::try_from(bound).unwrap()).unwrap()
     }
 }

@@ -90,6 +90,7 @@ pub fn open(home: &Home, floor: Floor, config: &Config, clock: Arc<dyn Clock>) -
         last_seal: None,
         retry_at: None,
         metrics: Arc::default(),
+        is_over: false,
     };
     let sealed = Sealed::new(&found, next.segment - 1, highest);
     Ok(Opened { wal: Wal::new(shared, sender), writer, sealed, found })
@@ -171,6 +172,7 @@ pub struct Writer {
     retry_at: Option<Duration>,
     /// Where records are counted as received.
     metrics: Arc<Metrics>,
+    is_over: bool,
 }
 
 impl Writer {
@@ -197,8 +199,11 @@ impl Writer {
     /// Does what there is to do, without waiting.
     ///
     /// # Errors
-    /// As [`Writer::run`]; there is no turn after it.
+    /// As [`Writer::run`]. No later turn touches the disk.
     pub fn turn(&mut self) -> Result<Turn, Failed> {
+        if self.is_over {
+            return Ok(Turn::Stopped);
+        }
         self.collect();
         let now = self.time.monotonic();
         if let Some((_, reason)) = self.due().filter(|(at, _)| *at <= now) {
@@ -432,30 +437,32 @@ impl Writer {
     /// The disk is full: the file is made to be as it was before the group, and the group is refused.
     fn take_back(&mut self, error: &io::Error) -> Result<(), Failed> {
         self.note_full(error);
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let (len, allocated) = (open.len, open.allocated);
+        self.sequence = open.sequence;
+        let files = &self.shared.files;
+        self.frames.restart(Seed::new(files.writer(), open.id), len);
+        // Without the sync, parts of the refused group could be read as records one day.
+        let mut cut = open.file.set_len(len).and_then(|()| open.file.sync());
+        if open.is_new {
+            files.room().set_open(false);
+            cut = cut.and_then(|()| files.remove(open.id));
+        } else {
+            cut = cut.and_then(|()| match open.file.allocate(allocated) {
+                // Others took the space: the segment goes on without, and each write may meet a full disk.
+                Err(error) if disk::is_full(&error) => Ok(()),
+                result => result,
+            });
+        }
+        if let Err(error) = cut {
+            return Err(self.fail(format!("cut {}", files.path(open.id).display()), error));
+        }
+        if !open.is_new {
+            self.open = Some(open);
+        }
         for written in self.group.drain(..) {
             refuse(written.answer);
         }
-        let Some(open) = self.open.take() else { return Ok(()) };
-        self.sequence = open.sequence;
-        let files = &self.shared.files;
-        let seed = Seed::new(files.writer(), open.id);
-        self.frames.restart(seed, open.len);
-        let path = files.path(open.id);
-        if open.is_new {
-            drop(open.file);
-            files.room().set_open(false);
-            return files.remove(open.id).map_err(|error| self.fail(format!("remove {}", path.display()), error));
-        }
-        // Without this, parts of the refused group could be read as records one day.
-        let cut = open.file.set_len(open.len).and_then(|()| match open.file.allocate(open.allocated) {
-            // Others took the space: the segment goes on without, and each write may meet a full disk.
-            Err(error) if disk::is_full(&error) => Ok(()),
-            result => result,
-        });
-        if let Err(error) = cut.and_then(|()| open.file.sync()) {
-            return Err(self.fail(format!("cut {}", path.display()), error));
-        }
-        self.open = Some(open);
         Ok(())
     }
 
@@ -475,6 +482,7 @@ impl Writer {
 
     fn stop(&mut self) -> Result<(), Failed> {
         self.shared.close();
+        self.is_over = true;
         let progress = *self.shared.progress();
         let is_behind = progress.segment < self.last_sealed();
         if self.open.is_some() || is_behind || progress.deadline.is_some() {
@@ -486,6 +494,7 @@ impl Writer {
     /// Ends the log for good.
     fn fail(&mut self, doing: String, source: io::Error) -> Failed {
         self.shared.poison();
+        self.is_over = true;
         for written in self.group.drain(..) {
             let _ = written.answer.send(Err(AppendError::Poisoned));
         }

@@ -48,7 +48,7 @@ enum NameChange {
 }
 
 /// A file: content now, content on stable storage, and what led from this to that.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Data {
     live: Content,
     durable: Content,
@@ -97,21 +97,19 @@ impl MemDisk {
         used(&hold(&self.root))
     }
 
-    /// Returns the disk as the next process finds it when this one is killed: all that was written is there, locks
-    /// are free. Handles of the old disk do not touch the new one.
+    /// Returns the disk as the next process finds it when this one is killed: all that was written is there, synced
+    /// or not, and locks are free. Handles of the old disk do not touch the new one.
     pub fn killed(&self) -> Self {
-        let root = copy(&hold(&self.root), &mut |data| data.live.clone(), &mut |dir| dir.live.clone());
+        let root = hold(&self.root).copy(&mut Copied::default());
         Self::with_root(root, *hold(&self.capacity))
     }
 
     /// Returns the disk as it may be found after a power cut now. What was synced is there; of the rest, `seed` says
     /// what is. Handles of the old disk do not touch the new one.
     pub fn power_loss(&self, seed: u64) -> Self {
-        let random = std::cell::RefCell::new(Random(seed));
-        let sector = if random.borrow_mut().below(2) == 0 { 512 } else { 4096 };
-        let root = copy(&hold(&self.root), &mut |data| data.after_loss(&mut random.borrow_mut(), sector), &mut |dir| {
-            dir.after_loss(&mut random.borrow_mut())
-        });
+        let mut random = Random(seed);
+        let sector = if random.below(2) == 0 { 512 } else { 4096 };
+        let root = hold(&self.root).after_loss(&mut random, sector);
         Self::with_root(root, *hold(&self.capacity))
     }
 
@@ -348,14 +346,57 @@ impl Dir {
         self.pending.push(change);
     }
 
-    /// Names reach the disk in the order in which they were changed, but how many have is anyone's guess.
-    fn after_loss(&self, random: &mut Random) -> BTreeMap<String, Node> {
+    /// What a power cut leaves. Names reach the disk in the order in which they were changed, but how many have is
+    /// anyone's guess.
+    fn after_loss(&self, random: &mut Random, sector: u64) -> Self {
         let mut names = self.durable.clone();
         let kept = random.below(self.pending.len() + 1);
         for change in self.pending.iter().take(kept) {
             change.apply(&mut names);
         }
-        names
+        for node in names.values_mut() {
+            *node = match node {
+                Node::File(data) => Node::File(Arc::new(Mutex::new(hold(data).after_loss(random, sector)))),
+                Node::Dir(dir) => Node::Dir(Arc::new(Mutex::new(hold(dir).after_loss(random, sector)))),
+            };
+        }
+        Self { durable: names.clone(), live: names, pending: Vec::new() }
+    }
+
+    fn copy(&self, copied: &mut Copied) -> Self {
+        let mut names = |names: &BTreeMap<String, Node>| {
+            names.iter().map(|(name, node)| (name.clone(), copied.node(node))).collect::<BTreeMap<_, _>>()
+        };
+        let (live, durable) = (names(&self.live), names(&self.durable));
+        let pending = self.pending.iter().map(|change| match change {
+            NameChange::Set(name, node) => NameChange::Set(name.clone(), copied.node(node)),
+            NameChange::Remove(name) => NameChange::Remove(name.clone()),
+            NameChange::Rename(from, to, node) => NameChange::Rename(from.clone(), to.clone(), copied.node(node)),
+        });
+        Self { live, durable, pending: pending.collect() }
+    }
+}
+
+/// What has been copied already: a file has several names when a change of its name has not been synced.
+#[derive(Debug, Default)]
+struct Copied(Vec<(Node, Node)>);
+
+impl Copied {
+    fn node(&mut self, node: &Node) -> Node {
+        let is_same = |(other, _): &&(Node, Node)| match (node, other) {
+            (Node::File(a), Node::File(b)) => Arc::ptr_eq(a, b),
+            (Node::Dir(a), Node::Dir(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        if let Some((_, copy)) = self.0.iter().find(is_same) {
+            return copy.clone();
+        }
+        let copy = match node {
+            Node::File(data) => Node::File(Arc::new(Mutex::new(hold(data).clone()))),
+            Node::Dir(dir) => Node::Dir(Arc::new(Mutex::new(hold(dir).copy(self)))),
+        };
+        self.0.push((node.clone(), copy.clone()));
+        copy
     }
 }
 
@@ -389,7 +430,7 @@ impl Data {
     }
 
     /// Each unsynced sector and each unsynced length has reached the disk or not, independently of the others.
-    fn after_loss(&self, random: &mut Random, sector: u64) -> Content {
+    fn after_loss(&self, random: &mut Random, sector: u64) -> Self {
         let mut content = self.durable.clone();
         // Often nothing or all of it is there, which chance alone would rarely give.
         let mood = random.below(4);
@@ -416,7 +457,7 @@ impl Data {
                 rest = behind;
             }
         }
-        content
+        Self { live: content.clone(), allocated: content.len, durable: content, pending: Vec::new() }
     }
 }
 
@@ -485,28 +526,6 @@ fn used(dir: &Dir) -> u64 {
             Node::Dir(dir) => used(&hold(dir)),
         })
         .sum()
-}
-
-/// Copies a tree in which everything is durable, with the names and contents that the functions choose.
-fn copy(
-    dir: &Dir,
-    content: &mut dyn FnMut(&Data) -> Content,
-    names: &mut dyn FnMut(&Dir) -> BTreeMap<String, Node>,
-) -> Dir {
-    let mut live = BTreeMap::new();
-    for (name, node) in names(dir) {
-        let node = match node {
-            Node::File(data) => {
-                let content = content(&hold(&data));
-                let data =
-                    Data { live: content.clone(), allocated: content.len, durable: content, pending: Vec::new() };
-                Node::File(Arc::new(Mutex::new(data)))
-            }
-            Node::Dir(inner) => Node::Dir(Arc::new(Mutex::new(copy(&hold(&inner), content, names)))),
-        };
-        live.insert(name, node);
-    }
-    Dir { durable: live.clone(), live, pending: Vec::new() }
 }
 
 /// Splitmix64: small, and the same everywhere.

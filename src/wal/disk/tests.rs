@@ -112,6 +112,30 @@ fn a_power_cut_keeps_what_was_synced_and_any_part_of_the_rest() {
 }
 
 #[test]
+fn what_was_not_synced_when_a_process_was_killed_can_still_be_lost() {
+    let disk = MemDisk::new();
+    write(&disk, Path::new("a"), b"synced").unwrap();
+    disk.sync_dir(Path::new("/")).unwrap();
+    disk.edit(Path::new("a")).unwrap().write_at(0, b"unsure").unwrap();
+    disk.rename(Path::new("a"), Path::new("b")).unwrap();
+    let killed = disk.killed();
+    assert_eq!(read(&killed, Path::new("b")).unwrap(), b"unsure");
+    let mut found = std::collections::BTreeSet::new();
+    for seed in 0..100 {
+        let disk = killed.power_loss(seed);
+        let [Entry { name, .. }] = &disk.list(Path::new("/")).unwrap()[..] else { panic!("one file") };
+        found.insert((name.clone(), read(&disk, Path::new(name)).unwrap()));
+    }
+    assert_eq!(found.len(), 4);
+    // The old process is dead: what its handles still do is seen by nobody.
+    disk.edit(Path::new("b")).unwrap().write_at(0, b"zombie").unwrap();
+    assert_eq!(read(&killed, Path::new("b")).unwrap(), b"unsure");
+    killed.edit(Path::new("b")).unwrap().sync().unwrap();
+    killed.sync_dir(Path::new("/")).unwrap();
+    assert_eq!(read(&killed.power_loss(1), Path::new("b")).unwrap(), b"unsure");
+}
+
+#[test]
 fn a_name_that_was_not_synced_may_be_lost_with_all_its_file_holds() {
     let disk = MemDisk::new();
     write(&disk, Path::new("f"), b"synced, but who knows its name").unwrap();
