@@ -1,6 +1,7 @@
-//! `chatlake check`: the resolved configuration, or all that is wrong with it.
+//! `chatlake check`: the resolved configuration and whether its store takes objects, or all that is wrong with it.
 
 use crate::cli::Status;
+use crate::cli::store;
 use crate::config::Config;
 use std::path::Path;
 use std::path::PathBuf;
@@ -18,7 +19,13 @@ pub fn run(arguments: &Arguments) -> Status {
     match read(arguments.config.as_deref()) {
         Ok(config) => {
             print!("{}", config.to_yaml());
-            Status::Good
+            match store::check(&config) {
+                Ok(()) => Status::Good,
+                Err(fault) => {
+                    eprintln!("{fault}");
+                    Status::Fault
+                }
+            }
         }
         Err(fault) => {
             eprint!("{fault}");

@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod convert;
+pub mod store;
 
 use clap::Parser;
 use clap::Subcommand;

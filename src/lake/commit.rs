@@ -51,6 +51,11 @@ impl Committer {
         Self { outbox, store, at_once, slots: Semaphore::new(at_once), sent: Mutex::default() }
     }
 
+    /// Where they go.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Stores the files, as many at a time as there are slots, and the manifest when all of them are there. Stopped
     /// anywhere, it can be done again.
     pub(super) async fn commit(&self, segment: u64, shipment: &Shipment) -> Result<Manifest, Trouble> {

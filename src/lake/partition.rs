@@ -97,6 +97,14 @@ pub struct Template {
     parts: Vec<Part>,
 }
 
+impl Default for Template {
+    /// What [`DEFAULT`] says.
+    fn default() -> Self {
+        let parts = vec![Part::Text("date=".to_owned()), Part::Value(0), Part::Text("/".to_owned()), Part::Unique];
+        Self { text: DEFAULT.to_owned(), keys: vec![Key::Date], parts }
+    }
+}
+
 /// Why a text is no template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {

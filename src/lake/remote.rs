@@ -36,6 +36,7 @@ use object_store::client::HttpErrorKind;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -119,7 +120,7 @@ impl Remote {
     ///
     /// # Errors
     /// When the URL, or a variable, leads to no store.
-    pub fn open(url: &str, environment: &[(String, String)]) -> Result<Self, UrlError> {
+    pub fn open(url: &str, environment: &BTreeMap<String, String>) -> Result<Self, UrlError> {
         let Some((scheme, rest)) = url.split_once("://") else { return Self::local(url, url.into()) };
         let base = || {
             let path = rest.split_once('/').map_or("", |(_, path)| path);
@@ -176,12 +177,12 @@ fn no_retries() -> RetryConfig {
 }
 
 /// The settings of a store among the variables of the environment.
-fn settings<K: std::str::FromStr>(environment: &[(String, String)], start: &str) -> Vec<(K, String)> {
+fn settings<K: std::str::FromStr>(environment: &BTreeMap<String, String>, start: &str) -> Vec<(K, String)> {
     let of_store = environment.iter().filter(|(name, _)| name.starts_with(start));
     of_store.filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value.clone()))).collect()
 }
 
-fn s3(url: &str, environment: &[(String, String)]) -> Result<impl ObjectStore + use<>, Error> {
+fn s3(url: &str, environment: &BTreeMap<String, String>) -> Result<impl ObjectStore + use<>, Error> {
     let mut builder = AmazonS3Builder::new().with_client_options(options()).with_retry(no_retries());
     for (key, value) in settings(environment, "AWS_") {
         builder = builder.with_config(key, value);
@@ -193,7 +194,7 @@ fn s3(url: &str, environment: &[(String, String)]) -> Result<impl ObjectStore + 
     builder.with_url(url).build()
 }
 
-fn gcs(url: &str, environment: &[(String, String)]) -> Result<impl ObjectStore + use<>, Error> {
+fn gcs(url: &str, environment: &BTreeMap<String, String>) -> Result<impl ObjectStore + use<>, Error> {
     let mut builder = GoogleCloudStorageBuilder::new().with_client_options(options()).with_retry(no_retries());
     for (key, value) in settings(environment, "GOOGLE_") {
         builder = builder.with_config(key, value);
@@ -201,7 +202,7 @@ fn gcs(url: &str, environment: &[(String, String)]) -> Result<impl ObjectStore +
     builder.with_url(url).build()
 }
 
-fn azure(url: &str, environment: &[(String, String)]) -> Result<impl ObjectStore + use<>, Error> {
+fn azure(url: &str, environment: &BTreeMap<String, String>) -> Result<impl ObjectStore + use<>, Error> {
     let mut builder = MicrosoftAzureBuilder::new().with_client_options(options()).with_retry(no_retries());
     for (key, value) in settings(environment, "AZURE_") {
         builder = builder.with_config(key, value);
@@ -345,8 +346,10 @@ fn advice(said: &str, code: &str, url: &str) -> String {
         "NoSuchBucket" | "ContainerNotFound" | "InvalidBucketName" => {
             "create the bucket, or set store.url to one that exists"
         }
-        "XAdminUserNotFound" | "InvalidAccessKeyId" | "NotSignedUp" => "check AWS_ACCESS_KEY_ID",
-        "SignatureDoesNotMatch" => "check AWS_SECRET_ACCESS_KEY",
+        "XAdminUserNotFound" | "InvalidAccessKeyId" | "NotSignedUp" => {
+            "check the credentials: AWS_ACCESS_KEY_ID is not known"
+        }
+        "SignatureDoesNotMatch" => "check the credentials: AWS_SECRET_ACCESS_KEY is not the one of this key id",
         "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken" => "renew the credentials",
         "RequestTimeTooSkewed" => "set this machine's clock",
         "AuthorizationHeaderMalformed" | "PermanentRedirect" => "check AWS_REGION and AWS_ENDPOINT_URL",

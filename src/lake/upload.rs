@@ -14,6 +14,8 @@ mod tests;
 use super::commit::Committer;
 use super::commit::Trouble;
 use super::commit::local;
+use super::key::Prefix;
+use super::key::Writer;
 use super::manifest::Manifest;
 use super::objects::Failure;
 use super::objects::Scope;
@@ -42,7 +44,7 @@ const ENTRIES: usize = 8;
 /// What uploads have to say beside numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Report {
-    /// Why nothing can be stored now.
+    /// Why nothing can be stored now, with the way out.
     pub trouble: Option<String>,
     /// What is refused, by segment and prefix.
     pub parked: BTreeMap<u64, BTreeMap<String, String>>,
@@ -76,6 +78,8 @@ pub struct Uploader {
     again: BTreeMap<u64, Duration>,
     /// Steps that met trouble of the whole store, one after the other.
     troubled: u32,
+    /// Who asks the store whether it takes objects, before the first of them.
+    unproven: Option<Writer>,
 }
 
 /// What became of an entry in a step.
@@ -107,7 +111,14 @@ impl Uploader {
             committed: BTreeMap::new(),
             again: BTreeMap::new(),
             troubled: 0,
+            unproven: None,
         }
+    }
+
+    /// Asks the store first whether it takes objects from this writer and does not replace them, so that trouble shows
+    /// before there is anything to store.
+    pub fn probing(self, writer: Writer) -> Self {
+        Self { unproven: Some(writer), ..self }
     }
 
     /// What it has to say; the same for the life of the uploader.
@@ -120,6 +131,17 @@ impl Uploader {
     /// # Errors
     /// What the local disk says. Whether what was done is noted is then unknown: open the outbox again.
     pub async fn step(&mut self) -> io::Result<Next> {
+        if let Some(writer) = &self.unproven {
+            match self.committer.store().probe(&Prefix::default(), writer).await {
+                Ok(()) => self.unproven = None,
+                // A credential that may write below some prefixes only: each entry finds out for itself.
+                Err(failure @ Failure::Refused { scope: Scope::Object, .. }) if !self.outbox.waiting().is_empty() => {
+                    tracing::warn!(why = %failure, "the store refuses what it was asked with at the start");
+                    self.unproven = None;
+                }
+                Err(failure) => return Ok(self.wait_out(&failure)),
+            }
+        }
         let now = self.clock.monotonic();
         let at_once = if self.troubled == 0 { ENTRIES } else { 1 };
         let waiting = self.outbox.waiting();
@@ -137,13 +159,19 @@ impl Uploader {
                 trouble.get_or_insert(failure);
             }
         }
-        self.show(trouble.as_ref());
-        if trouble.is_some() {
-            self.troubled = self.troubled.saturating_add(1);
-            return Ok(Next::After(self.patience.wait(self.troubled, "step")));
+        if let Some(trouble) = trouble {
+            return Ok(self.wait_out(&trouble));
         }
+        self.show(None);
         self.troubled = 0;
         Ok(self.next(now, waiting.len() > at_once))
+    }
+
+    /// After trouble of the whole store.
+    fn wait_out(&mut self, trouble: &Failure) -> Next {
+        self.show(Some(trouble));
+        self.troubled = self.troubled.saturating_add(1);
+        Next::After(self.patience.wait(self.troubled, "step"))
     }
 
     /// Steps until nothing waits, however long that takes: the caller sets the limit. Entries that the store refuses

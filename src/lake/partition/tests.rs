@@ -150,3 +150,8 @@ fn too_many_dates_flow_over_into_the_arrivals() {
     assert!(partitions.len() <= 20);
     assert!(partitions.iter().all(|partition| partition.path("U").starts_with("2026-")));
 }
+
+#[test]
+fn the_default_template_is_the_one_that_is_shown() {
+    assert_eq!(DEFAULT.parse(), Ok(Template::default()));
+}

@@ -119,6 +119,33 @@ async fn files_come_first_the_manifest_last_and_then_the_entry_is_done() {
 }
 
 #[tokio::test]
+async fn the_store_is_asked_before_there_is_anything_to_store() {
+    let mut rig = Rig::new();
+    rig.uploader = rig.uploader.probing("w".parse().unwrap());
+    rig.fault("", 1, refused(Scope::Store));
+    assert!(matches!(rig.uploader.step().await.unwrap(), Next::After(_)));
+    assert!(rig.report().trouble.is_some());
+    assert_eq!(rig.uploader.step().await.unwrap(), Next::Idle);
+    assert_eq!(rig.report().trouble, None);
+    let asked = rig.created();
+    assert!(asked.iter().all(|key| key == "_commits/w/probe"), "{asked:?}");
+    assert_eq!(rig.uploader.step().await.unwrap(), Next::Idle);
+    assert_eq!(rig.created(), asked, "once is enough");
+}
+
+#[tokio::test]
+async fn a_credential_for_some_prefixes_only_stores_what_it_may() {
+    let mut rig = Rig::new();
+    rig.uploader = rig.uploader.probing("w".parse().unwrap());
+    rig.fault("probe", 9, refused(Scope::Object));
+    assert!(matches!(rig.uploader.step().await.unwrap(), Next::After(_)));
+    assert!(rig.report().trouble.is_some());
+    rig.pack(1, &["team"]);
+    assert_eq!(rig.uploader.step().await.unwrap(), Next::Idle);
+    assert_eq!((rig.report().trouble, rig.manifests()), (None, vec!["team/_commits/w/000000000001.json".to_owned()]));
+}
+
+#[tokio::test]
 async fn the_oldest_goes_first() {
     let mut rig = Rig::new();
     (1..=20).for_each(|segment| rig.pack(segment, &[""]));
