@@ -7,7 +7,11 @@
 
 use super::group::Group;
 use super::group::Node;
+use super::group::NodeId;
 use super::group::Piece;
+use super::group::SpanId;
+use super::group::State;
+use super::group::TraceNo;
 use super::json;
 use super::json::Object;
 use super::merge::Other;
@@ -23,58 +27,165 @@ use crate::event::Half;
 use crate::event::Message;
 use crate::event::Partial;
 use crate::event::event_type;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
+
+/// Where a record is told.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Home {
+    /// On a span that is here.
+    Span(NodeId),
+    /// On a row for a span that never came.
+    Missing(TraceNo, SpanId),
+    /// On a row of its own: a call that stands on a span that is not it, by its response.
+    Apart(TraceNo, SpanId, String),
+    /// In a row each: the span has landed.
+    Late(TraceNo, SpanId),
+}
 
 /// Joins every log record that tells a part of a call.
 pub(super) fn logs_to_spans(group: &mut Group) {
-    let mut pieces = std::mem::take(&mut group.pieces);
-    // Stable: within one span they stay in the order in which they were said.
-    pieces.sort_by_key(|piece| (piece.trace, piece.span));
-    let before = group.spans.len();
-    let mut pieces = pieces.into_iter().peekable();
-    while let Some(first) = pieces.next() {
-        let place = (first.trace, first.span);
-        let mut of_span = vec![first];
-        while let Some(piece) = pieces.next_if(|piece| (piece.trace, piece.span) == place) {
-            of_span.push(piece);
+    let pieces = std::mem::take(&mut group.pieces);
+    if pieces.is_empty() {
+        return;
+    }
+    let mut calls = Calls::default();
+    let mut homes: BTreeMap<Home, Vec<Piece>> = BTreeMap::new();
+    for of_span in by_span(pieces) {
+        let several = responses(&of_span).len() > 1;
+        for piece in of_span {
+            homes.entry(home(group, &mut calls, &piece, several)).or_default().push(piece);
         }
-        join(group, of_span);
+    }
+    let before = group.spans.len();
+    for (home, pieces) in homes {
+        match home {
+            Home::Span(id) => {
+                let node = &mut group.nodes[id];
+                if node.row.event_type.is_empty() {
+                    node.row.event_type = type_of(&pieces);
+                    node.row.dialect = dialect_of(&pieces);
+                    node.state = State::Row;
+                }
+                tell(node, pieces);
+            }
+            Home::Missing(trace, span) => {
+                if let Some(node) = node_of_logs(group, pieces) {
+                    let id = group.add(node);
+                    group.spans.insert((trace, span), id);
+                }
+            }
+            Home::Apart(..) => {
+                if let Some(node) = node_of_logs(group, pieces) {
+                    group.add(node);
+                }
+            }
+            Home::Late(..) => pieces.into_iter().for_each(|piece| late_message(group, piece)),
+        }
     }
     if group.spans.len() > before {
         group.link_parents();
     }
 }
 
-fn join(group: &mut Group, pieces: Vec<Piece>) {
-    let Some(first) = pieces.first() else { return };
-    let place = (first.trace, first.span);
-    if let Some(id) = group.spans.get(&place).copied() {
-        let node = &mut group.nodes[id];
-        if node.row.event_type.is_empty() {
-            node.row.event_type = type_of(&pieces);
-            node.row.dialect = dialect_of(&pieces);
-            node.state = super::group::State::Row;
+/// The records of each span, in the order in which they were said.
+fn by_span(pieces: Vec<Piece>) -> impl Iterator<Item = Vec<Piece>> {
+    let mut of_spans: BTreeMap<(TraceNo, SpanId), Vec<Piece>> = BTreeMap::new();
+    for piece in pieces {
+        of_spans.entry((piece.trace, piece.span)).or_default().push(piece);
+    }
+    of_spans.into_values()
+}
+
+fn response_id(row: Option<&Event>) -> Option<&str> {
+    row?.model.as_ref()?.response_id.as_deref().filter(|id| !id.is_empty())
+}
+
+fn responses(pieces: &[Piece]) -> BTreeSet<&str> {
+    pieces.iter().filter_map(|piece| response_id(piece.partial.row.as_ref())).collect()
+}
+
+/// Where a record is told. Most stand on the span of their call. Some libraries tell a whole call when its span has
+/// ended, on the span around it: such a record goes to the call below that has its response.
+fn home(group: &Group, calls: &mut Calls, piece: &Piece, several: bool) -> Home {
+    let place = (piece.trace, piece.span);
+    let said = piece.partial.row.as_ref();
+    let Some(id) = group.spans.get(&place).copied() else {
+        let landed = group.trace(place.0).is_some_and(|trace| tombstone::has_landed(&trace.earlier, place.1));
+        return match response_id(said).filter(|_| several) {
+            _ if landed => Home::Late(place.0, place.1),
+            Some(response) => Home::Apart(place.0, place.1, response.to_owned()),
+            None => Home::Missing(place.0, place.1),
+        };
+    };
+    let kind = said.map_or("", |row| row.event_type.as_str());
+    if piece.part.half() != Half::Whole || !is_call(kind) {
+        return Home::Span(id);
+    }
+    let row = &group.nodes[id].row;
+    let (on_span, told) = (response_id(Some(row)), response_id(said));
+    if row.event_type == kind && (on_span.is_none() || told.is_none() || on_span == told) {
+        return Home::Span(id);
+    }
+    if let Some(call) = calls.below(group, id, piece, kind) {
+        return Home::Span(call);
+    }
+    match told {
+        Some(response) if several || !row.event_type.is_empty() => {
+            Home::Apart(place.0, place.1, response.to_owned())
         }
-        tell(node, pieces);
-    } else if group.trace(place.0).is_some_and(|trace| tombstone::has_landed(&trace.earlier, place.1)) {
-        for piece in pieces {
-            late_message(group, piece);
-        }
-    } else {
-        span_of_logs(group, pieces);
+        _ => Home::Span(id),
     }
 }
 
-/// A row for a span that never came, from the logs alone.
-fn span_of_logs(group: &mut Group, pieces: Vec<Piece>) {
-    let Some(first) = pieces.first() else { return };
+fn is_call(kind: &str) -> bool {
+    matches!(kind, event_type::CHAT_COMPLETION | event_type::EMBEDDING)
+}
+
+/// The spans of calls, by trace and response.
+#[derive(Default)]
+struct Calls(Option<HashMap<(TraceNo, String), Vec<NodeId>>>);
+
+impl Calls {
+    /// The call below a span that a record tells: that of its response, and of several the latest that began before
+    /// the record was written.
+    fn below(&mut self, group: &Group, span: NodeId, piece: &Piece, kind: &str) -> Option<NodeId> {
+        let said = piece.partial.row.as_ref();
+        let calls = self.0.get_or_insert_with(|| {
+            let mut calls: HashMap<(TraceNo, String), Vec<NodeId>> = HashMap::new();
+            for id in group.nodes.ids() {
+                let node = &group.nodes[id];
+                if let (true, Some(trace), Some(response)) = (node.is_span(), node.trace, response_id(Some(&node.row))) {
+                    calls.entry((trace, response.to_owned())).or_default().push(id);
+                }
+            }
+            calls
+        });
+        let response = response_id(said)?;
+        let calls = calls.get(&(piece.trace, response.to_owned()))?;
+        let mut below = calls.iter().copied().filter(|call| {
+            group.nodes[*call].row.event_type == kind && group.ancestors(*call).any(|above| above == span)
+        });
+        let time = piece.partial.start_ns.max(piece.partial.observed_ns);
+        let began_before = |call: &NodeId| time == 0 || group.nodes[*call].start_ns <= time;
+        let first = below.next()?;
+        Some(below.filter(began_before).last().unwrap_or(first))
+    }
+}
+
+/// A row from logs alone: of a span that never came, or of a call that stands on another's span.
+fn node_of_logs(group: &Group, pieces: Vec<Piece>) -> Option<Node> {
+    let first = pieces.first()?;
     let (trace, span) = (first.trace, first.span);
     let said = first.partial.row.as_ref();
+    let parent = group.spans.get(&(trace, span)).copied();
     let row = Event {
         event_type: type_of(&pieces),
         dialect: dialect_of(&pieces),
         trace_id: said.and_then(|row| row.trace_id.clone()),
         span_id: said.and_then(|row| row.span_id.clone()),
+        parent_span_id: parent.and_then(|parent| group.nodes[parent].row.parent_span_id.clone()),
         ..Event::default()
     };
     let partial = Partial {
@@ -84,13 +195,14 @@ fn span_of_logs(group: &mut Group, pieces: Vec<Piece>) {
         observed_ns: first.partial.observed_ns,
         ..Partial::default()
     };
-    let mut node = Node::new(first.envelope.clone(), partial, first.content, first.ordinal, first.record, Some(trace));
+    let mut node =
+        Node::new(first.envelope.clone(), partial, first.content, first.ordinal, first.record, Some(trace));
     node.span = Some(span);
+    node.parent = parent;
     tell(&mut node, pieces);
     let record = node.record;
     node.merged.retain(|merged| *merged != record);
-    let id = group.add(node);
-    group.spans.insert((trace, span), id);
+    Some(node)
 }
 
 /// A row for what a log record says of a span that has landed.
