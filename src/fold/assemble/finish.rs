@@ -234,7 +234,7 @@ fn set_usage(node: &mut Node, prices: &Table) {
         let stated = node.details.iter().position(|entry| entry.key == "usage");
         let stated = stated.map(|place| node.details.remove(place));
         if let Some(inner) = stated.as_ref().and_then(|entry| inner(&entry.json)) {
-            usage.all_of(Object::of_keys(inner));
+            usage.all_of(&Object::of_keys(inner));
         }
         if !usage.is_empty() {
             node.details.push(Entry { key: "usage".to_owned(), json: usage.close() });
@@ -247,7 +247,7 @@ fn set_usage(node: &mut Node, prices: &Table) {
             let place = node.details.iter().position(|entry| entry.key == "cost");
             let parts = place.map(|place| node.details.remove(place));
             match parts.as_ref().and_then(|entry| inner(&entry.json)) {
-                Some(inner) => both.all_of(Object::of_keys(inner)),
+                Some(inner) => both.all_of(&Object::of_keys(inner)),
                 None => {
                     let mut object = Object::new();
                     object.float("total", Some(stated));

@@ -30,6 +30,7 @@ use crate::event::event_type;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Where a record is told.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,9 +133,7 @@ fn home(group: &Group, calls: &mut Calls, piece: &Piece, several: bool) -> Home 
         return Home::Span(call);
     }
     match told {
-        Some(response) if several || !row.event_type.is_empty() => {
-            Home::Apart(place.0, place.1, response.to_owned())
-        }
+        Some(response) if several || !row.event_type.is_empty() => Home::Apart(place.0, place.1, response.to_owned()),
         _ => Home::Span(id),
     }
 }
@@ -156,7 +155,8 @@ impl Calls {
             let mut calls: HashMap<(TraceNo, String), Vec<NodeId>> = HashMap::new();
             for id in group.nodes.ids() {
                 let node = &group.nodes[id];
-                if let (true, Some(trace), Some(response)) = (node.is_span(), node.trace, response_id(Some(&node.row))) {
+                if let (true, Some(trace), Some(response)) = (node.is_span(), node.trace, response_id(Some(&node.row)))
+                {
                     calls.entry((trace, response.to_owned())).or_default().push(id);
                 }
             }
@@ -170,7 +170,7 @@ impl Calls {
         let time = piece.partial.start_ns.max(piece.partial.observed_ns);
         let began_before = |call: &NodeId| time == 0 || group.nodes[*call].start_ns <= time;
         let first = below.next()?;
-        Some(below.filter(began_before).last().unwrap_or(first))
+        Some(below.rfind(began_before).unwrap_or(first))
     }
 }
 
@@ -196,7 +196,7 @@ fn node_of_logs(group: &Group, pieces: Vec<Piece>) -> Option<Node> {
         ..Partial::default()
     };
     let mut node =
-        Node::new(first.envelope.clone(), partial, first.content, first.ordinal, first.record, Some(trace));
+        Node::new(Arc::clone(&first.envelope), partial, first.content, first.ordinal, first.record, Some(trace));
     node.span = Some(span);
     node.parent = parent;
     tell(&mut node, pieces);
@@ -270,7 +270,7 @@ fn tell(node: &mut Node, mut pieces: Vec<Piece>) {
         }
         let other =
             Other { row, details: piece.partial.details, attributes, resource: piece.envelope.resource.as_deref() };
-        own.all_of(fill(node, other));
+        own.all_of(&fill(node, other));
         if !own.is_empty() {
             untold.records.push(own.close());
         }

@@ -95,7 +95,7 @@ impl Object {
     }
 
     /// All keys of another object.
-    pub(super) fn all_of(&mut self, other: Self) {
+    pub(super) fn all_of(&mut self, other: &Self) {
         if let Some(keys) = other.0.get(1..).filter(|keys| !keys.is_empty()) {
             if self.0.len() > 1 {
                 self.0.push(',');

@@ -308,7 +308,7 @@ pub(super) fn merge_spans(group: &mut Group, into: NodeId, from: NodeId) {
     let (mut merged, mut links) = (std::mem::take(&mut other.merged), std::mem::take(&mut other.links));
     let node = &mut group.nodes[into];
     let rest = fill(node, other_facts);
-    told.all_of(rest);
+    told.all_of(&rest);
     add_to_array(&mut node.details, MERGED_SPANS, told.close());
     node.merged.push(record);
     node.merged.append(&mut merged);

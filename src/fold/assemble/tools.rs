@@ -143,7 +143,7 @@ fn requests(group: &Group, trace: TraceNo) -> Vec<Request> {
     requests
 }
 
-fn run_of<'g>(group: &'g Group, id: NodeId) -> Option<&'g ToolExecution> {
+fn run_of(group: &Group, id: NodeId) -> Option<&ToolExecution> {
     group.nodes[id].row.tool_executions.first()
 }
 
