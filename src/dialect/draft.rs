@@ -344,7 +344,7 @@ impl Draft {
         }
         row.messages = input;
         let output = self.output.unwrap_or_default();
-        gemini_stop(&mut row, &output);
+        stop_for_calls(&mut row, &output, &mut self.raw_reasons);
         row.messages.extend(output);
         row.tools = self.tools.json();
         if !self.choices.is_empty() {
@@ -376,18 +376,15 @@ impl Draft {
     }
 }
 
-/// Gemini's emitters say `stop` of an answer that calls tools.
-fn gemini_stop(row: &mut Event, output: &[Message]) {
+/// Emitters of Gemini, and of APIs whose answers only end well or not, say `stop` of an answer that calls tools.
+fn stop_for_calls(row: &mut Event, output: &[Message], raw: &mut Vec<String>) {
     let calls = output.last().is_some_and(|message| message.role == "assistant" && !message.tool_calls.is_empty());
     let Some(model) = row.model.as_mut().filter(|_| calls) else { return };
-    let gemini = model.provider.as_deref().is_some_and(|provider| provider.starts_with("gcp."))
-        || model.request.as_deref().or(model.response.as_deref()).is_some_and(|name| name.contains("gemini"));
-    if gemini {
-        for reason in &mut model.finish_reasons {
-            if reason == "stop" {
-                "tool_calls".clone_into(reason);
-            }
+    for reason in model.finish_reasons.iter_mut().filter(|reason| *reason == "stop") {
+        if raw.is_empty() {
+            raw.push(reason.clone());
         }
+        "tool_calls".clone_into(reason);
     }
 }
 

@@ -13,6 +13,7 @@ use super::source::Source;
 use super::usage::Counts;
 use super::value;
 use crate::event::Feedback;
+use crate::event::Message;
 use crate::event::ToolExecution;
 use crate::event::event_type;
 use std::borrow::Cow;
@@ -101,6 +102,26 @@ fn indexed(source: &Source<'_>, prefix: &str, role: &'static str) -> Option<(Tol
     Some((told, places))
 }
 
+/// Some packages leave out which call a tool's message answers; the request beside the keys says it.
+fn fill_ids(source: &Source<'_>, told: &mut Told) {
+    let answers = |message: &Message| message.role == "tool";
+    let is_missing = |said: &messages::Said| answers(&said.message) && said.message.tool_call_id.is_none();
+    if !told.said.iter().any(is_missing) {
+        return;
+    }
+    let Some(request) = source.peek("input.value").and_then(super::json::parse) else { return };
+    let request = messages::read(&request.node, "user");
+    let stated = || request.said.iter().map(|said| &said.message).filter(|message| answers(message));
+    let ours = || told.said.iter().map(|said| &said.message).filter(|message| answers(message));
+    if stated().map(|message| &message.content).eq(ours().map(|message| &message.content)) {
+        let ids: Vec<Option<String>> = stated().map(|message| message.tool_call_id.clone()).collect();
+        let ours = told.said.iter_mut().map(|said| &mut said.message).filter(|message| answers(message));
+        for (message, id) in ours.zip(ids) {
+            message.tool_call_id = message.tool_call_id.take().or(id);
+        }
+    }
+}
+
 fn indexed_side(source: &Source<'_>, draft: &mut Draft, is_input: bool) {
     let (taken, prefix, role) = if is_input {
         (draft.has_input(), "llm.input_messages.", "user")
@@ -110,7 +131,10 @@ fn indexed_side(source: &Source<'_>, draft: &mut Draft, is_input: bool) {
     if taken {
         return;
     }
-    let Some((told, places)) = indexed(source, prefix, role) else { return };
+    let Some((mut told, places)) = indexed(source, prefix, role) else { return };
+    if is_input {
+        fill_ids(source, &mut told);
+    }
     let lossy = told.lossy;
     let took =
         if is_input { draft.input(told, &source.notes, prefix) } else { draft.output(told, &source.notes, prefix) };

@@ -386,6 +386,44 @@ fn openinference_reads_structure_from_keys() {
 }
 
 #[test]
+fn openinference_takes_the_ids_of_answers_from_the_request() {
+    let span = |content: &str| {
+        a_span(
+            "completion",
+            json!({
+                "openinference.span.kind": "LLM",
+                "llm.input_messages.0.message.role": "user", "llm.input_messages.0.message.content": "Weather?",
+                "llm.input_messages.1.message.role": "tool", "llm.input_messages.1.message.content": "21",
+                "input.value": format!("{{\"messages\": [{{\"role\": \"user\", \"content\": \"Weather?\"}}, {{\"role\": \"tool\", \"content\": \"{content}\", \"tool_call_id\": \"call_1\"}}]}}"),
+            }),
+        )
+    };
+    let id = |content: &str| {
+        let partial = read_span("openinference.instrumentation.litellm", span(content));
+        row(&partial).messages[1].tool_call_id.clone()
+    };
+    assert_eq!(id("21"), Some("call_1".to_owned()));
+    assert_eq!(id("another request's"), None);
+}
+
+#[test]
+fn an_answer_that_calls_tools_did_not_just_stop() {
+    let partial = read_span(
+        "openinference.instrumentation.openai_agents",
+        a_span(
+            "response",
+            json!({
+                "openinference.span.kind": "LLM", "llm.finish_reason": "stop",
+                "llm.output_messages.0.message.role": "assistant",
+                "llm.output_messages.0.message.tool_calls.0.tool_call.function.name": "hand_over",
+            }),
+        ),
+    );
+    assert_eq!(row(&partial).model.as_ref().unwrap().finish_reasons, ["tool_calls"]);
+    assert_eq!(detail(&partial, "finish_reasons_raw"), Some(json!(["stop"])));
+}
+
+#[test]
 fn a_first_token_after_the_end_is_no_measurement() {
     let mut span = a_span("ChatCompletion", json!({"openinference.span.kind": "LLM"}));
     let mut event = an_event("First Token Stream Event", json!({}));
