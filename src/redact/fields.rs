@@ -227,8 +227,9 @@ fn message(message: &mut Message, act: &mut Act<'_>) {
     identities(act, [tool_call_id]);
     for ToolCall { id, r#type, name, arguments } in tool_calls {
         identities(act, [id]);
-        texts(act, [r#type, arguments]);
+        texts(act, [r#type]);
         act(Field::Text, name);
+        json(act, arguments);
     }
 }
 

@@ -85,24 +85,20 @@ struct Walk<'t, 'a, 'f> {
 impl<'t> Walk<'t, '_, '_> {
     fn run(mut self) -> Result<Option<String>, NotJson> {
         let mut expect = Expect::Value;
-        let mut may_be_cut = false;
         loop {
             let rest = self.rest();
             self.at += rest.bytes().take_while(|byte| is_space(*byte)).count();
             let Some(byte) = self.text.as_bytes().get(self.at).copied() else { break };
             expect = match (expect, byte) {
                 (Expect::Value | Expect::ValueOrEnd, b'"') => {
-                    self.string(false, may_be_cut)?;
+                    self.string(false)?;
                     self.after_value()
                 }
                 (Expect::Key | Expect::KeyOrEnd, b'"') => {
-                    self.string(true, may_be_cut)?;
+                    self.string(true)?;
                     Expect::Colon
                 }
-                (Expect::Value | Expect::ValueOrEnd | Expect::Done, b'{' | b'[') => {
-                    may_be_cut = true;
-                    self.open(byte == b'{')?
-                }
+                (Expect::Value | Expect::ValueOrEnd | Expect::Done, b'{' | b'[') => self.open(byte == b'{')?,
                 (Expect::ValueOrEnd | Expect::CommaOrEnd, b']') => self.close(false)?,
                 (Expect::KeyOrEnd | Expect::CommaOrEnd, b'}') => self.close(true)?,
                 (Expect::Colon, b':') => self.step(Expect::Value),
@@ -116,9 +112,6 @@ impl<'t> Walk<'t, '_, '_> {
                 }
                 _ => return Err(NotJson),
             };
-        }
-        if expect != Expect::Done && !may_be_cut {
-            return Err(NotJson);
         }
         self.end_nest(0);
         Ok(self.out.map(|mut out| {
@@ -181,13 +174,10 @@ impl<'t> Walk<'t, '_, '_> {
     }
 
     /// A string from its opening quote on.
-    fn string(&mut self, is_key: bool, may_be_cut: bool) -> Result<(), NotJson> {
+    fn string(&mut self, is_key: bool) -> Result<(), NotJson> {
         let start = self.at + 1;
         let inside = self.text.get(start..).unwrap_or_default();
         let (len, closed) = string_len(inside)?;
-        if !closed && !may_be_cut {
-            return Err(NotJson);
-        }
         let raw = inside.get(..len).unwrap_or_default();
         let end = start + len + usize::from(closed);
         let text = decode(raw);
@@ -275,7 +265,7 @@ fn is_space(byte: u8) -> bool {
 }
 
 /// The length of a string's inside, and whether its closing quote follows.
-fn string_len(inside: &str) -> Result<(usize, bool), NotJson> {
+pub(super) fn string_len(inside: &str) -> Result<(usize, bool), NotJson> {
     let bytes = inside.as_bytes();
     let mut at = 0;
     while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {

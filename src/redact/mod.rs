@@ -12,6 +12,7 @@
 //! Redacting twice is redacting once. Everything takes time linear in what came in.
 
 mod config;
+mod content;
 mod custom;
 mod fields;
 mod floor;
@@ -78,7 +79,7 @@ impl Redactor {
         let mut run = self.scrub.run();
         self.policy().as_str().clone_into(&mut envelope.policy);
         if self.scrub.suspects_record(&envelope.encode_to_vec()) {
-            fields::envelope(envelope, &mut |field, text| run.field(field, text));
+            run.envelope(envelope);
         }
         run.finish()
     }
@@ -96,7 +97,7 @@ impl Redactor {
             return encoded;
         }
         let mut run = self.scrub.run();
-        fields::partial(&mut partial, &mut |field, text| run.field(field, text));
+        run.partial(&mut partial);
         self.scrub.add(&mut tally, &run.finish());
         self.state(&mut partial, &tally);
         Record::encode(position, &partial)

@@ -1,9 +1,12 @@
 //! Redacts one text of a record: opens the JSON in it, and lets the rules act on each decoded string.
 
 use super::config::Config;
+use super::config::Content;
 use super::config::Fault;
 use super::config::Policy;
+use super::content;
 use super::custom;
+use super::fields;
 use super::fields::Field;
 use super::floor;
 use super::gate::Gate;
@@ -21,6 +24,8 @@ use super::rule::Triggers;
 use super::rule::is_mark;
 use super::rule::mark;
 use super::strict;
+use crate::event::Envelope;
+use crate::event::Partial;
 use std::collections::BTreeMap;
 
 /// How often a string may hold JSON that holds a string that holds JSON. What lies deeper is read as text.
@@ -35,16 +40,19 @@ pub(super) enum Extra {
     Key,
     /// Identities that were hashed.
     Identity,
+    /// Texts that the content policy cut, hashed or left out.
+    Content,
 }
 
 impl Extra {
-    const ALL: [Self; 2] = [Self::Key, Self::Identity];
+    const ALL: [Self; 3] = [Self::Key, Self::Identity, Self::Content];
 
     /// Stands in marks and in `redaction.counts`.
     fn name(self) -> &'static str {
         match self {
             Self::Key => "key",
             Self::Identity => "identity",
+            Self::Content => content::NAME,
         }
     }
 }
@@ -56,6 +64,7 @@ pub(super) type Tally = Vec<u32>;
 #[derive(Debug)]
 pub(super) struct Scrub {
     policy: Policy,
+    content: Content,
     rules: Rules,
     key: Key,
     /// Before the built-in rules of `floor`.
@@ -101,7 +110,7 @@ impl Scrub {
         let triggers = Triggers::new(triggers);
         let rules = Rules::new(custom.into_iter().chain(built_in).collect());
         let secret_field = rules.rules().iter().position(|rule| rule.name == strict::SECRET_FIELD);
-        Ok(Self { policy: config.policy, rules, key, gate, triggers, keys, secret_field })
+        Ok(Self { policy: config.policy, content: config.content, rules, key, gate, triggers, keys, secret_field })
     }
 
     pub(super) fn policy(&self) -> Policy {
@@ -120,7 +129,7 @@ impl Scrub {
 
     /// Whether an encoded message may hold anything to redact.
     pub(super) fn suspects_record(&self, encoded: &[u8]) -> bool {
-        self.policy == Policy::Strict || self.suspects(encoded)
+        self.policy == Policy::Strict || self.content != Content::Full || self.suspects(encoded)
     }
 
     /// Whether a text, raw JSON or encoded message may hold anything for a rule.
@@ -185,7 +194,7 @@ struct Step {
 
 impl Run<'_> {
     /// Redacts one field.
-    pub(super) fn field(&mut self, field: Field<'_>, text: &mut String) {
+    fn field(&mut self, field: Field<'_>, text: &mut String) {
         let strict = self.scrub.policy == Policy::Strict;
         let (role, is_json, name) = match field {
             Field::Identity | Field::Number if strict => return self.hash(field, text),
@@ -206,6 +215,18 @@ impl Run<'_> {
         }
     }
 
+    /// Redacts a record.
+    pub(super) fn partial(&mut self, partial: &mut Partial) {
+        fields::partial(partial, &mut |field, text| self.field(field, text));
+        let count = content::apply(self.scrub.content, &self.scrub.key, partial);
+        self.count(Extra::Content, count);
+    }
+
+    /// Redacts an envelope.
+    pub(super) fn envelope(&mut self, envelope: &mut Envelope) {
+        fields::envelope(envelope, &mut |field, text| self.field(field, text));
+    }
+
     /// What was done.
     pub(super) fn finish(self) -> Tally {
         self.tally
@@ -218,7 +239,7 @@ impl Run<'_> {
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
         let is_number = field == Field::Number && !digits.is_empty();
         let hash = self.scrub.key.identity(if is_number { &digits } else { text });
-        self.count(Extra::Identity);
+        self.count(Extra::Identity, 1);
         if is_number {
             self.hashed.insert(digits, hash.clone());
         }
@@ -226,13 +247,13 @@ impl Run<'_> {
     }
 
     fn masked(&mut self) -> String {
-        self.count(Extra::Key);
+        self.count(Extra::Key, 1);
         mark(Extra::Key.name())
     }
 
-    fn count(&mut self, extra: Extra) {
+    fn count(&mut self, extra: Extra, count: u32) {
         if let Some(total) = self.tally.get_mut(self.scrub.rules.rules().len() + extra as usize) {
-            *total += 1;
+            *total += count;
         }
     }
 

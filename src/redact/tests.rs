@@ -1,5 +1,6 @@
 //! What redaction promises, seen from outside.
 
+mod content;
 mod custom;
 mod fields;
 mod floor;

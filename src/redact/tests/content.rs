@@ -1,0 +1,123 @@
+//! How much is kept of what was said.
+
+use super::*;
+use crate::event::Dead;
+use crate::event::Entry;
+use crate::event::Event;
+use crate::event::Message;
+use crate::event::ToolCall;
+use crate::event::ToolExecution;
+
+const LONG: &str = "a sentence that someone said and that nobody else should ever get to read again";
+
+fn with_content(content: Content) -> Redactor {
+    with(&Config { content, ..Config::default() })
+}
+
+fn said() -> Partial {
+    let call = ToolCall {
+        id: Some("call_1".into()),
+        name: "get_weather".into(),
+        arguments: Some("{\"city\":\"Lisbon\",\"units\":\"metric\"}".into()),
+        ..Default::default()
+    };
+    let message = Message {
+        role: "user".into(),
+        content: Some("spoken-word".into()),
+        content_parts: Some("[{\"type\":\"text\",\"text\":\"spoken-word\"}]".into()),
+        reasoning: Some("spoken-word".into()),
+        tool_calls: vec![call],
+        ..Default::default()
+    };
+    let execution = ToolExecution {
+        call_id: Some("call_1".into()),
+        name: "get_weather".into(),
+        arguments: Some("{\"city\":\"spoken-word\"}".into()),
+        result: Some("{\"sky\":\"spoken-word\"}".into()),
+        ..Default::default()
+    };
+    let row = Event {
+        name: "chat gpt-4o".into(),
+        messages: vec![message],
+        tool_executions: vec![execution],
+        metadata: Some(format!("{{\"plan\":\"free\",\"memo\":\"{LONG}\"}}")),
+        ..Default::default()
+    };
+    Partial {
+        row: Some(row),
+        details: vec![Entry { key: "choices".into(), json: "[{\"message\":{\"content\":\"spoken-word\"}}]".into() }],
+        attributes: vec![
+            Entry { key: "traceloop.entity.input".into(), json: "\"spoken-word\"".into() },
+            Entry { key: "llm.temperature".into(), json: "0.7".into() },
+            Entry { key: "llm.prompts".into(), json: "[{\"text\":\"spoken-word\"}]".into() },
+        ],
+        dead: Some(Dead { reason: "no JSON".into(), text: "spoken-word".into() }),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn hash_and_none_leave_nothing_that_was_said() {
+    for content in [Content::Hash, Content::None] {
+        let redactor = with_content(content);
+        let redacted = redactor.redact(Envelope::default(), vec![(0, said())]);
+        let bytes = redacted.records()[0].to_vec();
+        for text in ["spoken-word", "someone said", "Lisbon"] {
+            assert!(memchr::memmem::find(&bytes, text.as_bytes()).is_none(), "{content:?}: {text}");
+        }
+        let once = Record::decode(&bytes).unwrap().partial;
+        let row = once.row.clone().unwrap();
+        assert_eq!(row.metadata.as_deref().map(|json| json.starts_with("{\"plan\":\"free\",\"memo\":\"")), Some(true));
+        assert_eq!((row.name.as_str(), once.attributes[1].json.as_str()), ("chat gpt-4o", "0.7"));
+        assert_eq!(once.row.as_ref().unwrap().messages[0].tool_calls[0].arguments, None);
+        assert!(row.redaction.unwrap().counts["content"] >= 8);
+        // Twice is once, but for the counts.
+        let mut twice = record(&redactor, once.clone());
+        twice.row.as_mut().unwrap().redaction = once.row.as_ref().unwrap().redaction.clone();
+        assert_eq!(twice, once);
+    }
+}
+
+#[test]
+fn hashes_can_be_joined() {
+    let redactor = with_content(Content::Hash);
+    let partial = record(&redactor, said());
+    let message = &partial.row.as_ref().unwrap().messages[0];
+    assert_eq!(message.content, message.reasoning);
+    assert!(message.content.as_deref().unwrap().starts_with("hash-"));
+    let told = partial.details.iter().find(|entry| entry.key == "tool_hashes").unwrap();
+    assert!(told.json.contains("\"call_id\":\"call_1\",\"name\":\"get_weather\""), "{}", told.json);
+    assert!(told.json.contains("f5d2ab550502ac586fc9850a1328cd901ce7a78cdeebace8e4c2442cf072240c"), "{}", told.json);
+    let other = Redactor::new(&Config { content: Content::Hash, ..Config::default() }, Key::new(b"other")).unwrap();
+    assert_ne!(record(&other, said()).row.unwrap().messages[0].content, message.content);
+}
+
+#[test]
+fn excerpts_are_cut_between_characters() {
+    let redactor = with_content(Content::Excerpt);
+    let long = "é😀a\u{301}".repeat(100);
+    let cut: String = long.chars().take(320).chain(['…']).collect();
+    let mut partial = said();
+    let row = partial.row.as_mut().unwrap();
+    row.messages[0].content = Some(long.clone());
+    row.messages[0].tool_calls[0].arguments = Some(format!("{{\"a\":\"{long}\",\"b\":[1]}}"));
+    row.notes = vec!["n".repeat(320)];
+    let once = record(&redactor, partial);
+    let row = once.row.as_ref().unwrap();
+    assert_eq!(row.messages[0].content.as_deref(), Some(cut.as_str()));
+    assert_eq!(row.messages[0].tool_calls[0].arguments, Some(format!("{{\"a\":\"{cut}\",\"b\":[1]}}")));
+    assert_eq!(row.notes[0].len(), 320);
+    assert_eq!(row.redaction.as_ref().unwrap().counts["content"], 2);
+    assert_eq!(record(&redactor, once.clone()).row.unwrap().messages, row.messages);
+}
+
+#[test]
+fn secrets_are_taken_out_before_excerpts_are_made() {
+    let redactor = with_content(Content::Excerpt);
+    // Cut first, the secret would be too short to be seen.
+    let text = format!("{}{}", "x ".repeat(155), fake("sk{}-ant-FAKEFAKEFAKEFAKEFAKEFAKE"));
+    let mut partial = said();
+    partial.row.as_mut().unwrap().messages[0].content = Some(text);
+    let content = record(&redactor, partial).row.unwrap().messages[0].content.clone().unwrap();
+    assert!(content.ends_with("[REDACTED:…"), "{content}");
+}
