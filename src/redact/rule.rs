@@ -335,6 +335,15 @@ fn marks(text: &str) -> Vec<Range<usize>> {
         .collect()
 }
 
+/// A text with something that tells nothing in place of its marks, whose names are telling.
+pub(super) fn without_marks(text: &str) -> Cow<'_, str> {
+    let mut left = Cow::Borrowed(text);
+    for mark in marks(text).into_iter().rev() {
+        left.to_mut().replace_range(mark, "_x_");
+    }
+    left
+}
+
 /// Whether a text is a mark and nothing else.
 pub(super) fn is_mark(text: &str) -> bool {
     mark_len(text) == Some(text.len())

@@ -1,5 +1,7 @@
 //! Secrets that are known by the name that they are assigned to, in text (`password=…`) and in JSON.
 
+use crate::redact::key::is_identity;
+use crate::redact::rule::without_marks;
 use memchr::memchr2_iter;
 use memchr::memmem;
 use std::ops::Range;
@@ -79,7 +81,8 @@ fn telling(name: &str) -> Option<Telling> {
 
 /// Whether the value of a JSON field is secret, to judge by the field's name.
 pub(in crate::redact) fn is_secret(name: &str, value: &str) -> bool {
-    match telling(name) {
+    match telling(&without_marks(name)) {
+        _ if is_identity(value) => false,
         Some(Telling::Password) => !value.is_empty() && !is_placeholder(value),
         Some(Telling::Token) => value.len() >= 8 && !value.contains(char::is_whitespace) && is_random(value),
         None => false,

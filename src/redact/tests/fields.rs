@@ -34,7 +34,7 @@ const SECRETS: [(&str, &str); 21] = [
     ("xo{}xb-1234567890-CANARYcanary", "CANARYcanary"),
     ("sk{}_live_CANARYcanaryCANARYcanary", "CANARYcanary"),
     ("pk{}_test_CANARYcanaryCANARYcanary", "CANARYcanary"),
-    ("MC{}ANARYcanaryCANARYcanary.CANARY.CANARYcanaryCANARYcanaryCAN", "CANARYcanary"),
+    ("MC{}ANARYcanaryCANARYcanar.CANARY.CANARYcanaryCANARYcanaryCAN", "CANARYcanary"),
     ("ey{}JCANARYcanary.CANARYcanary.CANARYcanary", "CANARYcanary"),
     ("-----BE{}GIN RSA PRIVATE KEY-----\nCANARYcanary\n-----END RSA PRIVATE KEY-----", "CANARYcanary"),
     ("ds{}_live_CANARYcanaryCANARYcanaryCANARYcanary", "CANARYcanary"),
@@ -43,8 +43,8 @@ const SECRETS: [(&str, &str); 21] = [
     ("Authorization: Be{}arer CANARYcanaryCANARYcanary", "CANARYcanary"),
     ("postgres://app:CANARYcanary@db/prod", "CANARYcanary"),
     ("mysql+pymysql://app:CANARYcanary@db/prod", "CANARYcanary"),
-    ("CANARYcanary/ANARYcanary+ANARYcanary/9876", "CANARYcanary"),
-    ("see (CANARYcanary/ANARYcanary+ANARYcanary/9876)", "CANARYcanary"),
+    ("CANARYcanary/ANARYcanary+ANARYcanary/987", "CANARYcanary"),
+    ("see (CANARYcanary/ANARYcanary+ANARYcanary/987)", "CANARYcanary"),
 ];
 
 /// What only `strict` knows.
@@ -252,7 +252,15 @@ fn assert_gone(redactor: &Redactor, text: &str, identity: &str, needle: &str) {
     let mut twice = record(redactor, again.clone());
     // Counts are of this pass.
     twice.row.as_mut().unwrap().redaction = again.row.as_ref().unwrap().redaction.clone();
-    assert_eq!(twice, again, "twice is once");
+    let (twice, again) = (format!("{twice:?}"), format!("{again:?}"));
+    if let Some(at) = twice.bytes().zip(again.bytes()).position(|(left, right)| left != right) {
+        let around = |text: &str| {
+            let near = &text.as_bytes()[at.saturating_sub(200)..(at + 200).min(text.len())];
+            String::from_utf8_lossy(near).into_owned()
+        };
+        panic!("{:?}: twice `{text}` is …{}… and once …{}…", redactor.policy(), around(&twice), around(&again));
+    }
+    assert_eq!(twice.len(), again.len());
 }
 
 /// What holds JSON still does.
