@@ -18,8 +18,10 @@ pub mod window;
 #[cfg(test)]
 mod tests;
 
+use crate::event::Entry;
 use crate::event::Envelope;
 use crate::event::Event;
+use crate::event::Kind;
 use crate::event::carry::Carry;
 use crate::event::carry::Chain;
 use crate::event::carry::SegmentUse;
@@ -358,13 +360,22 @@ impl Fold {
                 continue;
             }
             keys.push(resend_key);
+            let mut clashes = false;
+            if let Some(own) = own_key(&envelope, &head) {
+                clashes = seen.contains(&own) || self.window.contains(own, pass.past)?;
+                if !clashes {
+                    seen.insert(own);
+                    keys.push(own);
+                }
+            }
             let place = Place {
                 segment: this,
                 envelope: incoming.envelope_at,
                 offset: incoming.at,
                 length: u32::try_from(incoming.bytes.len()).unwrap_or(u32::MAX),
             };
-            let record = OpenRecord::new(place, number, incoming.arrival, resend_key, &head);
+            let mut record = OpenRecord::new(place, number, incoming.arrival, resend_key, &head);
+            record.clashes = clashes;
             let id = head.trace.or_else(|| (head.waits_for != 0).then(|| awaited(&envelope, head.waits_for)));
             match id {
                 Some(id) => {
@@ -514,7 +525,11 @@ impl Pass<'_> {
         for open in records {
             let envelope = self.envelope(open.place.segment, open.place.envelope)?;
             prefixes.push(envelope.prefix.clone().unwrap_or_default());
-            told.push(assemble::Told { envelope, record: self.record(open.place)? });
+            let mut record = self.record(open.place)?;
+            if open.clashes {
+                mark_clash(&mut record);
+            }
+            told.push(assemble::Told { envelope, record });
         }
         let assembled = assemble::assemble(told, traces, settings);
         for row in assembled.rows {
@@ -546,6 +561,19 @@ fn resend_key(envelope: &Envelope, head: &Head) -> u128 {
     hasher.update(&head.own.to_le_bytes());
     hasher.update(&head.content.to_le_bytes());
     hasher.digest128()
+}
+
+/// The key in the resend window of a posted event's own id alone: another body under it is another event.
+fn own_key(envelope: &Envelope, head: &Head) -> Option<u128> {
+    let is_own = head.kind == Kind::Posted && head.own != 0;
+    is_own.then(|| resend_key(envelope, &Head { content: 0, ..*head }))
+}
+
+/// Says in a record that its id is another one's too, and tells the two apart.
+fn mark_clash(record: &mut Record) {
+    let row = record.partial.row.get_or_insert_default();
+    row.event_id.push_str(&format!(":{:08x}", record.head.content >> 96));
+    record.partial.details.push(Entry { key: "dedupe".to_owned(), json: "\"id_conflict\"".to_owned() });
 }
 
 /// The group of posted events that wait for one another.

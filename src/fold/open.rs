@@ -68,6 +68,9 @@ pub struct OpenRecord {
     end_ns: u64,
     own: u64,
     waits_for: u64,
+    is_call: bool,
+    /// Whether another record has come under the source's own id.
+    pub clashes: bool,
 }
 
 impl OpenRecord {
@@ -87,6 +90,8 @@ impl OpenRecord {
             end_ns: head.end_ns,
             own: head.own,
             waits_for: head.waits_for,
+            is_call: head.is_call,
+            clashes: false,
         }
     }
 
@@ -142,13 +147,12 @@ impl OpenTrace {
         self.spans().map(|span| span.arrival).max()
     }
 
-    /// When a posted event and what it waited for were both here.
+    /// When a posted answer and what it waited for were both here. Chunks are no answer.
     fn answered_at(&self) -> Option<u64> {
-        let arrival = |is_awaited: bool| {
-            let matching = self.records.iter().filter(|record| (record.own == record.waits_for) == is_awaited);
-            matching.map(|record| record.arrival).min()
-        };
-        Some(arrival(true)?.max(arrival(false)?))
+        let is_awaited = |record: &&OpenRecord| record.own == record.waits_for;
+        let awaited = self.records.iter().filter(is_awaited).map(|record| record.arrival).min();
+        let answers = self.records.iter().filter(|record| record.is_call && !is_awaited(record));
+        Some(awaited?.max(answers.map(|record| record.arrival).min()?))
     }
 }
 
@@ -489,6 +493,8 @@ fn to_carry(key: &TraceKey, trace: &OpenTrace) -> carry::OpenTrace {
         end_ns: if record.response == 0 { 0 } else { record.end_ns },
         own: record.own,
         waits_for: record.waits_for,
+        is_call: record.is_call,
+        clashes: record.clashes,
     });
     carry::OpenTrace {
         tenant: key.tenant.clone(),
@@ -522,6 +528,8 @@ fn from_carry(trace: carry::OpenTrace) -> (TraceKey, OpenTrace) {
         end_ns: record.end_ns,
         own: record.own,
         waits_for: record.waits_for,
+        is_call: record.is_call,
+        clashes: record.clashes,
     });
     let key = TraceKey {
         tenant: trace.tenant,

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use std::cell::Cell;
 use std::cell::RefCell;
 
+mod posted;
+
 /// Earlier segments and entries, in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {

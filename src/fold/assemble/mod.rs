@@ -8,6 +8,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `posted` | gives the answers of posted events their requests |
 //! | `group` | drops resends, sorts, makes nodes of spans and single records, links children to parents |
 //! | `join` | puts log records on the span whose call they tell |
 //! | `relation` | decides what a dialect left to the tree: parts of a parent, outer calls |
@@ -29,6 +30,7 @@ mod group;
 mod join;
 mod json;
 mod merge;
+mod posted;
 mod relation;
 #[cfg(test)]
 mod tests;
@@ -99,7 +101,8 @@ pub struct Assembled {
 }
 
 /// Makes rows of records.
-pub fn assemble(told: Vec<Told>, traces: &[Trace<'_>], settings: &Settings) -> Assembled {
+pub fn assemble(mut told: Vec<Told>, traces: &[Trace<'_>], settings: &Settings) -> Assembled {
+    posted::join(&mut told);
     let mut group = Group::new(told, traces);
     join::logs_to_spans(&mut group);
     relation::settle(&mut group);
