@@ -94,6 +94,16 @@ impl Draft {
         self.output.is_some()
     }
 
+    /// The input so far: a dialect may add what stands in another attribute.
+    pub(super) fn input_mut(&mut self) -> Option<&mut Vec<Message>> {
+        self.input.as_mut()
+    }
+
+    /// Says that it is no operation of its own, whatever other dialects may see in it.
+    pub(super) fn noise(&mut self) {
+        self.kind = Some("");
+    }
+
     /// Takes messages as the input. False where it has one or nothing was said.
     pub(super) fn input(&mut self, told: Told, notes: &Notes, key: &str) -> bool {
         if self.input.is_some() {
@@ -269,6 +279,10 @@ impl Draft {
         self.row.tokens.as_ref().is_some_and(|tokens| tokens.cost_usd.is_some())
     }
 
+    pub(super) fn has_first_token(&self) -> bool {
+        self.row.timing.as_ref().is_some_and(|timing| timing.time_to_first_token_ms.is_some())
+    }
+
     /// Takes a time to the first token. One that is negative or longer than the operation is no measurement.
     pub(super) fn first_token(&mut self, source: &Source<'_>, millis: f64, carrier: &str) -> bool {
         if self.row.timing.as_ref().is_some_and(|timing| timing.time_to_first_token_ms.is_some()) {
@@ -343,8 +357,8 @@ impl Draft {
             row.input_message_count = i32::try_from(input.len()).ok();
         }
         row.messages = input;
-        let output = self.output.unwrap_or_default();
-        stop_for_calls(&mut row, &output, &mut self.raw_reasons);
+        let mut output = self.output.unwrap_or_default();
+        calls_tools(&mut row, &mut output, &mut self.raw_reasons);
         row.messages.extend(output);
         row.tools = self.tools.json();
         if !self.choices.is_empty() {
@@ -376,15 +390,23 @@ impl Draft {
     }
 }
 
-/// Emitters of Gemini, and of APIs whose answers only end well or not, say `stop` of an answer that calls tools.
-fn stop_for_calls(row: &mut Event, output: &[Message], raw: &mut Vec<String>) {
+/// An answer that calls tools ended for that, though Gemini's emitters and the Responses API say that it stopped.
+fn calls_tools(row: &mut Event, output: &mut [Message], raw: &mut Vec<String>) {
+    const STOP: &str = "stop";
+    for message in output.iter_mut().filter(|message| !message.tool_calls.is_empty()) {
+        if message.finish_reason.as_deref() == Some(STOP) {
+            message.finish_reason = Some("tool_calls".to_owned());
+        }
+    }
     let calls = output.last().is_some_and(|message| message.role == "assistant" && !message.tool_calls.is_empty());
     let Some(model) = row.model.as_mut().filter(|_| calls) else { return };
-    for reason in model.finish_reasons.iter_mut().filter(|reason| *reason == "stop") {
-        if raw.is_empty() {
-            raw.push(reason.clone());
+    for reason in &mut model.finish_reasons {
+        if reason == STOP {
+            "tool_calls".clone_into(reason);
+            if raw.is_empty() {
+                raw.push(STOP.to_owned());
+            }
         }
-        "tool_calls".clone_into(reason);
     }
 }
 

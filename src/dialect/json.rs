@@ -158,18 +158,18 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A count: a whole number from 0 up, also one told as text or with a fraction of zero.
-    pub(in crate::dialect) fn as_count(&self) -> Option<i64> {
+    /// A number, also one told as text.
+    pub(in crate::dialect) fn as_f64(&self) -> Option<f64> {
         match self {
-            Self::Number(text) | Self::String(text) => super::value::count(text),
+            Self::Number(text) | Self::String(text) => super::value::number(text),
             _ => None,
         }
     }
 
-    /// A finite number, also one told as text.
-    pub(in crate::dialect) fn as_f64(&self) -> Option<f64> {
+    /// A count: a whole number from 0 up, also one told as text or with a fraction of zero.
+    pub(in crate::dialect) fn as_count(&self) -> Option<i64> {
         match self {
-            Self::Number(text) | Self::String(text) => super::value::number(text),
+            Self::Number(text) | Self::String(text) => super::value::count(text),
             _ => None,
         }
     }

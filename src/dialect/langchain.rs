@@ -1,5 +1,6 @@
 //! What LangChain's callbacks hand to every tracer: serialised messages and answers.
 
+use super::answer::Answer;
 use super::json::Node;
 use super::usage::Counts;
 
@@ -35,15 +36,6 @@ pub(super) fn tool_message(node: &Node<'_>) -> Option<ToolMessage> {
     Some(ToolMessage { call_id: Some(id.to_owned()), result, failed: inner.text("status") == Some("error") })
 }
 
-/// What an answer of LangChain's says beside its text.
-#[derive(Default)]
-pub(super) struct Answer {
-    pub counts: Counts,
-    pub model: Option<String>,
-    pub response_id: Option<String>,
-    pub finish_reason: Option<String>,
-}
-
 /// Reads `{generations: [[{message, generation_info}]], llm_output}`.
 pub(super) fn answer(node: &Node<'_>) -> Option<Answer> {
     let first = node.get("generations")?.items().first()?;
@@ -67,7 +59,9 @@ pub(super) fn answer(node: &Node<'_>) -> Option<Answer> {
         counts,
         model: text(&[told, output, info], &["model_name", "model", "model_id"]),
         response_id: text(&[told, output], &["id", "response_id"]),
-        finish_reason: text(&[info, told], &["finish_reason", "stop_reason", "finishReason", "stopReason"]),
+        reasons: text(&[info, told], &["finish_reason", "stop_reason", "finishReason", "stopReason"])
+            .into_iter()
+            .collect(),
     })
 }
 

@@ -4,22 +4,28 @@
 //! names the row's `dialect`; the others fill whole groups that it left empty. Nothing here fails, waits, logs or
 //! reads a clock. What does not land in a column goes to `details`, `attributes` or `notes`.
 
+mod answer;
 mod attributes;
 mod context;
 mod draft;
 mod genai;
 mod genai_legacy;
+mod indexed;
 mod json;
 mod langchain;
+mod langfuse;
+mod langsmith;
 mod messages;
 mod notes;
 mod openinference;
+mod openllmetry;
 pub mod posted;
 mod probe;
 mod source;
 mod status;
 mod usage;
 mod value;
+mod vercel;
 
 use crate::event;
 use crate::event::Entry;
@@ -39,7 +45,15 @@ use source::Scope;
 use source::Source;
 
 /// All dialects; of those that match a record the first leads.
-const DIALECTS: [Dialect; 3] = [openinference::DIALECT, genai::DIALECT, genai_legacy::DIALECT];
+const DIALECTS: [Dialect; 7] = [
+    langfuse::DIALECT,
+    langsmith::DIALECT,
+    openinference::DIALECT,
+    vercel::DIALECT,
+    openllmetry::DIALECT,
+    genai::DIALECT,
+    genai_legacy::DIALECT,
+];
 
 /// How the records of one producer are told and read.
 struct Dialect {

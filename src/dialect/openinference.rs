@@ -3,7 +3,10 @@
 //! Source: `openinference-semantic-conventions` 0.1.42 and the packages named in its behaviour below.
 
 use super::Dialect;
+use super::answer;
+use super::answer::Answer;
 use super::draft::Draft;
+use super::indexed;
 use super::json::Node;
 use super::langchain;
 use super::messages;
@@ -13,7 +16,6 @@ use super::source::Source;
 use super::usage::Counts;
 use super::value;
 use crate::event::Feedback;
-use crate::event::Message;
 use crate::event::ToolExecution;
 use crate::event::event_type;
 use std::borrow::Cow;
@@ -70,97 +72,20 @@ fn is_graph_node(source: &Source<'_>) -> bool {
         && source.json("metadata").is_some_and(|doc| doc.node.text("langgraph_node") == Some(source.name))
 }
 
-/// Messages under indexed keys, and where they stood.
-fn indexed(source: &Source<'_>, prefix: &str, role: &'static str) -> Option<(Told, Vec<usize>)> {
-    let (node, places) = source.attributes.list_below(prefix, &source.budget, &source.notes)?;
-    let mut told = Told::default();
-    let mut nameless = false;
-    for item in node.items() {
-        let message = item.get("message").unwrap_or(item);
-        // Where the first keys of a message were dropped, nobody knows who said the rest.
-        let implied = match message.get("role").is_some() {
-            true => Some(role),
-            false if message.get("tool_calls").is_some() => Some("assistant"),
-            false if message.get("tool_call_id").is_some() => Some("tool"),
-            false if role == "assistant" => Some(role),
-            false => None,
-        };
-        let Some(role) = implied else {
-            nameless = true;
-            continue;
-        };
-        let more = messages::read_message(message, role);
-        told.lossy |= more.lossy || item.entries().len() > 1;
-        told.withheld |= more.withheld;
-        told.tools.extend(more.tools);
-        told.said.extend(more.said);
-    }
-    if nameless {
-        source.notes.add(|| format!("a message without a role under {prefix}"));
-        told.lossy = true;
-    }
-    Some((told, places))
-}
-
-/// Some packages leave out which call a tool's message answers; the request beside the keys says it.
-fn fill_ids(source: &Source<'_>, told: &mut Told) {
-    let answers = |message: &Message| message.role == "tool";
-    let is_missing = |said: &messages::Said| answers(&said.message) && said.message.tool_call_id.is_none();
-    if !told.said.iter().any(is_missing) {
-        return;
-    }
-    let Some(request) = source.peek("input.value").and_then(super::json::parse) else { return };
-    let request = messages::read(&request.node, "user");
-    let stated = || request.said.iter().map(|said| &said.message).filter(|message| answers(message));
-    let ours = || told.said.iter().map(|said| &said.message).filter(|message| answers(message));
-    if stated().map(|message| &message.content).eq(ours().map(|message| &message.content)) {
-        let ids: Vec<Option<String>> = stated().map(|message| message.tool_call_id.clone()).collect();
-        let ours = told.said.iter_mut().map(|said| &mut said.message).filter(|message| answers(message));
-        for (message, id) in ours.zip(ids) {
-            message.tool_call_id = message.tool_call_id.take().or(id);
-        }
-    }
-}
-
-fn indexed_side(source: &Source<'_>, draft: &mut Draft, is_input: bool) {
-    let (taken, prefix, role) = if is_input {
-        (draft.has_input(), "llm.input_messages.", "user")
-    } else {
-        (draft.has_output(), "llm.output_messages.", "assistant")
-    };
-    if taken {
-        return;
-    }
-    let Some((mut told, places)) = indexed(source, prefix, role) else { return };
-    if is_input {
-        fill_ids(source, &mut told);
-    }
-    let lossy = told.lossy;
-    let took =
-        if is_input { draft.input(told, &source.notes, prefix) } else { draft.output(told, &source.notes, prefix) };
-    if took && !lossy {
-        for place in places {
-            source.attributes.mark_place(place);
-        }
-    }
-}
-
 /// One call of a model.
 fn call(source: &Source<'_>, draft: &mut Draft) {
     let given = source.json("llm.invocation_parameters");
-    let answer = source.json("output.value");
-    let answer = answer.as_ref().map(|doc| &doc.node);
+    let mut answer = source.json("output.value").map(|doc| Answer::of(&doc.node)).unwrap_or_default();
     tools(source, draft, given.as_ref().map(|doc| &doc.node));
-    indexed_side(source, draft, true);
-    indexed_side(source, draft, false);
+    indexed::input(source, draft, "llm.input_messages.");
+    indexed::output(source, draft, "llm.output_messages.");
+    complete(source, draft);
     prompts(source, draft);
     draft.reasons_from(&source.attributes, "llm.finish_reason");
-    models(source, draft, given.as_ref().map(|doc| &doc.node), answer);
-    if let Some(answer) = answer {
-        told_by_answer(draft, answer);
-    }
+    models(source, draft, given.as_ref().map(|doc| &doc.node), &mut answer);
     provider(source, draft);
-    usage(source, draft, answer);
+    usage(source, draft, answer.counts);
+    answer.fill(draft);
     cost(source, draft);
     if let Some(event) = source.event("First Token Stream Event") {
         draft.first_token_event(source, event);
@@ -174,6 +99,19 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
         if doc.whole {
             source.attributes.mark("llm.invocation_parameters");
         }
+    }
+}
+
+/// Some packages leave ids out of the keys: the request as it was sent may have them.
+fn complete(source: &Source<'_>, draft: &mut Draft) {
+    let Some(input) = draft
+        .input_mut()
+        .filter(|input| input.iter().any(|message| message.role == "tool" && message.tool_call_id.is_none()))
+    else {
+        return;
+    };
+    if let Some(doc) = source.attributes.json("input.value", &source.notes) {
+        indexed::complete(input, &messages::read(&doc.node, "user").into_history());
     }
 }
 
@@ -242,92 +180,21 @@ fn tools(source: &Source<'_>, draft: &mut Draft, given: Option<&Node<'_>>) {
     draft.tools(tools);
 }
 
-/// Requested and answering model share keys, and packages differ; a date in a name tells the answering one.
-fn models(source: &Source<'_>, draft: &mut Draft, given: Option<&Node<'_>>, answer: Option<&Node<'_>>) {
+/// Requested and answering model share keys here.
+fn models(source: &Source<'_>, draft: &mut Draft, given: Option<&Node<'_>>, answer: &mut Answer) {
     let stated = source.peek("llm.model_name");
-    let asked =
-        given.and_then(|given| given.first_text(&["model", "model_name", "model_id", "modelId"])).map(str::to_owned);
-    let told = answer.and_then(|answer| {
-        let own = answer.text("model").filter(|_| is_provider_answer(answer)).map(str::to_owned);
-        own.or_else(|| langchain::answer(answer).and_then(|answer| answer.model))
-    });
-    let has_answer = draft.has_output() || answer.is_some();
-    let (mut request, mut response) = (
-        source.text("llm.request.model_name").map(str::to_owned),
-        source.text("llm.response.model_name").map(str::to_owned),
-    );
-    response = response.or(told);
-    match (stated, asked) {
-        (Some(stated), Some(asked)) if stated != asked => {
-            let swapped = is_dated(&asked) && !is_dated(stated);
-            let (one, other) = if swapped { (stated.to_owned(), asked) } else { (asked, stated.to_owned()) };
-            request = request.or(Some(one));
-            response = response.or_else(|| has_answer.then_some(other));
-        }
-        (Some(name), _) => {
-            if is_dated(name) && has_answer {
-                response = response.or_else(|| Some(name.to_owned()));
-            } else {
-                request = request.or_else(|| Some(name.to_owned()));
-            }
-        }
-        (None, asked) => request = request.or(asked),
-    }
-    if let Some(name) = stated
-        && (request.as_deref() == Some(name) || response.as_deref() == Some(name))
-    {
+    let asked = given.and_then(|given| given.first_text(&["model", "model_name", "model_id", "modelId"]));
+    let has_answer = draft.has_output() || source.has("output.value");
+    let (request, response) = answer::names(stated, asked, has_answer);
+    let text = |key: &str| source.text(key).map(str::to_owned);
+    let request = text("llm.request.model_name").or(request);
+    let response = text("llm.response.model_name").or_else(|| answer.model.take()).or(response);
+    if stated.is_some_and(|name| request.as_deref() == Some(name) || response.as_deref() == Some(name)) {
         source.attributes.mark("llm.model_name");
     }
     let model = draft.model();
     model.request = model.request.take().or(request);
     model.response = model.response.take().or(response);
-}
-
-/// Whether a value is a provider's own answer: its id and model are the call's.
-fn is_provider_answer(node: &Node<'_>) -> bool {
-    ["choices", "output", "content", "candidates", "usage", "object"].iter().any(|key| node.get(key).is_some())
-}
-
-/// Whether a name ends in a date: 2024-07-18 or 20250929.
-fn is_dated(name: &str) -> bool {
-    let mut digits = 0;
-    for part in name.split(['-', '@', ':', '.', '_']) {
-        let number = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        match (number, part.len()) {
-            (true, 8) if part.starts_with("20") => return true,
-            (true, 4) if part.starts_with("20") => digits = 1,
-            (true, 2) if digits > 0 => digits += 1,
-            _ => digits = 0,
-        }
-        if digits == 3 {
-            return true;
-        }
-    }
-    false
-}
-
-/// What only the provider's own answer says.
-fn told_by_answer(draft: &mut Draft, answer: &Node<'_>) {
-    let chain = langchain::answer(answer);
-    let own = is_provider_answer(answer);
-    if draft.model().response_id.is_none() {
-        let id = answer.text("id").filter(|_| own).map(str::to_owned);
-        draft.model().response_id = id.or_else(|| chain.as_ref().and_then(|chain| chain.response_id.clone()));
-    }
-    if own {
-        let reasons = answer
-            .get("choices")
-            .map(Node::items)
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|choice| choice.text("finish_reason"));
-        draft.reasons(reasons);
-        draft.reasons(answer.first_text(&["stop_reason", "finish_reason", "stopReason"]));
-        if answer.get("output").is_some() {
-            draft.reasons(answer.at(&["incomplete_details", "reason"]).and_then(Node::as_str));
-        }
-    }
-    draft.reasons(chain.and_then(|chain| chain.finish_reason));
 }
 
 fn provider(source: &Source<'_>, draft: &mut Draft) {
@@ -346,7 +213,7 @@ fn provider(source: &Source<'_>, draft: &mut Draft) {
     }
 }
 
-fn usage(source: &Source<'_>, draft: &mut Draft, answer: Option<&Node<'_>>) {
+fn usage(source: &Source<'_>, draft: &mut Draft, told: Counts) {
     draft.usage(&source.attributes, || {
         let first = |keys: &[&str]| source.attributes.first_count(keys, &source.notes);
         let own = Counts {
@@ -357,13 +224,6 @@ fn usage(source: &Source<'_>, draft: &mut Draft, answer: Option<&Node<'_>>) {
             written: first(&["llm.token_count.prompt_details.cache_write"]),
             reasoning: first(&["llm.token_count.completion_details.reasoning"]),
             ..Counts::default()
-        };
-        let told = match answer {
-            Some(answer) => match answer.first(&["usage", "usageMetadata", "usage_metadata"]) {
-                Some(usage) => Counts::of(usage),
-                None => langchain::answer(answer).map(|answer| answer.counts).unwrap_or_default(),
-            },
-            None => Counts::default(),
         };
         let value = |found: Option<super::attributes::Found<i64>>| found.map(|found| found.value);
         // How the provider counted says nothing of numbers that the package has summed already.
@@ -474,8 +334,9 @@ fn embedding(source: &Source<'_>, draft: &mut Draft) {
         draft.model().request = name;
     }
     provider(source, draft);
-    let answer = source.json("output.value");
-    usage(source, draft, answer.as_ref().map(|doc| &doc.node));
+    let answer = source.json("output.value").map(|doc| Answer::of(&doc.node)).unwrap_or_default();
+    usage(source, draft, answer.counts);
+    answer.fill(draft);
     cost(source, draft);
     let mut texts = Vec::new();
     for (place, path, any) in source.attributes.below("embedding.embeddings.") {
@@ -494,9 +355,6 @@ fn embedding(source: &Source<'_>, draft: &mut Draft) {
     {
         draft.model().parameters.get_or_insert(json);
     }
-    let model = source.json("output.value").and_then(|doc| doc.node.text("model").map(str::to_owned));
-    let slot = draft.model();
-    slot.response = slot.response.take().or(model);
 }
 
 fn documents(source: &Source<'_>, draft: &mut Draft) {
@@ -540,8 +398,8 @@ fn document<'a>(node: &Node<'a>) -> Node<'a> {
 
 /// An agent's own input and output, as messages where they are such.
 fn agent(source: &Source<'_>, draft: &mut Draft) {
-    indexed_side(source, draft, true);
-    indexed_side(source, draft, false);
+    indexed::input(source, draft, "llm.input_messages.");
+    indexed::output(source, draft, "llm.output_messages.");
     for (key, is_input) in [("input.value", true), ("output.value", false)] {
         let Some(doc) = source.json(key) else { continue };
         let messages = doc.node.as_str().is_some() || messages::tells_messages(&doc.node);

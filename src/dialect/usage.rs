@@ -29,6 +29,8 @@ pub(super) enum Scheme {
     Inclusive,
     /// Input excludes cached tokens.
     CacheApart,
+    /// Input excludes cached tokens, output excludes reasoning.
+    AllApart,
 }
 
 /// Anthropic's own object, and Bedrock's: what was read from or written to a cache stands beside the input.
@@ -203,6 +205,7 @@ fn apart(
     match scheme {
         Scheme::Inclusive => return Apart::default(),
         Scheme::CacheApart => return Apart { cache: true, reasoning: false },
+        Scheme::AllApart => return Apart { cache: true, reasoning: true },
         Scheme::Unknown => {}
     }
     if let (Some(input), Some(output), Some(total)) = (input, output, total) {

@@ -1,0 +1,105 @@
+//! Messages whose structure stands in the keys: `<prefix>N.role`, `<prefix>N.message.content`, and the like.
+
+use super::draft::Draft;
+use super::json::Node;
+use super::messages;
+use super::messages::Told;
+use super::source::Source;
+
+/// Messages under indexed keys, and the places they were made of.
+fn read(source: &Source<'_>, prefix: &str, role: &'static str) -> Option<(Told, Vec<usize>)> {
+    let (node, places) = source.attributes.list_below(prefix, &source.budget, &source.notes)?;
+    let mut told = Told::default();
+    let mut nameless = false;
+    for item in node.items() {
+        let message = item.get("message").unwrap_or(item);
+        told.lossy |= item.get("message").is_some() && item.entries().len() > 1;
+        // A legacy completion's prompt.
+        if let Some(text) = item.text("user").filter(|_| item.entries().len() == 1) {
+            told.said.extend(messages::read(&Node::String(text.into()), "user").said);
+            continue;
+        }
+        let Some(role) = role_of(message, role) else {
+            nameless = true;
+            continue;
+        };
+        let more = messages::read_message(message, role);
+        told.lossy |= more.lossy;
+        told.withheld |= more.withheld;
+        told.tools.extend(more.tools);
+        told.said.extend(more.said);
+    }
+    if nameless {
+        source.notes.add(|| format!("a message without a role under {prefix}"));
+        told.lossy = true;
+    }
+    Some((told, places))
+}
+
+/// Where the first keys of a message were dropped, nobody knows who said the rest, unless only one can have.
+fn role_of(message: &Node<'_>, role: &'static str) -> Option<&'static str> {
+    if message.get("role").is_some() || role == "assistant" {
+        Some(role)
+    } else if message.get("tool_calls").is_some() {
+        Some("assistant")
+    } else if message.get("tool_call_id").is_some() {
+        Some("tool")
+    } else {
+        None
+    }
+}
+
+/// Takes indexed messages as the input, and marks them where all they say is told.
+pub(super) fn input(source: &Source<'_>, draft: &mut Draft, prefix: &str) {
+    if draft.has_input() {
+        return;
+    }
+    let Some((told, places)) = read(source, prefix, "user") else { return };
+    let lossy = told.lossy;
+    if draft.input(told, &source.notes, prefix) && !lossy {
+        mark(source, places);
+    }
+}
+
+/// Takes indexed messages as the output, each a choice or a piece of one.
+pub(super) fn output(source: &Source<'_>, draft: &mut Draft, prefix: &str) {
+    if draft.has_output() {
+        return;
+    }
+    let Some((told, places)) = read(source, prefix, "assistant") else { return };
+    let lossy = told.lossy;
+    if draft.output(told, &source.notes, prefix) && !lossy {
+        mark(source, places);
+    }
+}
+
+fn mark(source: &Source<'_>, places: Vec<usize>) {
+    for place in places {
+        source.attributes.mark_place(place);
+    }
+}
+
+/// Adds what a fuller telling of the same messages says: ids of calls and of the calls that are answered.
+///
+/// Nothing is taken unless every message agrees in role and in what both say.
+pub(super) fn complete(list: &mut [crate::event::Message], fuller: &[crate::event::Message]) {
+    let lacks = |message: &crate::event::Message| {
+        message.role == "tool" && message.tool_call_id.is_none()
+            || message.tool_calls.iter().any(|call| call.id.is_none())
+    };
+    if !list.iter().any(lacks) || list.len() != fuller.len() {
+        return;
+    }
+    let agree = |(one, other): (&crate::event::Message, &crate::event::Message)| {
+        one.role == other.role && one.content == other.content && one.tool_calls.len() == other.tool_calls.len()
+    };
+    if !list.iter().zip(fuller).all(agree) {
+        return;
+    }
+    for (message, other) in list.iter_mut().zip(fuller) {
+        message.tool_call_id = message.tool_call_id.take().or_else(|| other.tool_call_id.clone());
+        for (call, known) in message.tool_calls.iter_mut().zip(&other.tool_calls) {
+            call.id = call.id.take().or_else(|| known.id.clone());
+        }
+    }
+}

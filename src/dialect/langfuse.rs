@@ -1,0 +1,275 @@
+//! Langfuse SDKs: `langfuse.observation.*` and `langfuse.trace.*`.
+//!
+//! Source: the Python SDK 5.0 (OpenAI wrapper, LangChain handler), the JavaScript SDK 5.11, the server's own mapper.
+
+use super::Dialect;
+use super::answer;
+use super::draft::Draft;
+use super::json::Node;
+use super::json::parse;
+use super::langchain;
+use super::messages;
+use super::source::Source;
+use super::usage;
+use super::usage::Counts;
+use super::usage::Scheme;
+use super::value;
+use crate::event::Error;
+use crate::event::ToolExecution;
+use crate::event::event_type;
+use crate::event::status;
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "langfuse",
+    scopes: &["langfuse-sdk"],
+    keys: &["langfuse.observation.", "langfuse.trace."],
+    read,
+    ..Dialect::NONE
+};
+
+const INPUT: &str = "langfuse.observation.input";
+const OUTPUT: &str = "langfuse.observation.output";
+
+fn read(source: &Source<'_>, draft: &mut Draft) {
+    if source.is_log {
+        return;
+    }
+    kind(source, draft);
+    if draft.is(event_type::CHAT_COMPLETION) {
+        draft.input_from(&source.attributes, &source.notes, INPUT);
+        draft.output_from(&source.attributes, &source.notes, OUTPUT);
+        call(source, draft);
+    } else if draft.is(event_type::TOOL_EXECUTION) {
+        tool(source, draft);
+    } else if draft.is(event_type::AGENT_INVOCATION) {
+        agent(source, draft);
+    } else if draft.is(event_type::EMBEDDING) {
+        draft.detail_from(&source.attributes, INPUT, "input");
+        call(source, draft);
+    } else if draft.is(event_type::RETRIEVAL) {
+        draft.detail_from(&source.attributes, INPUT, "query");
+        draft.detail_from(&source.attributes, OUTPUT, "documents");
+    } else if draft.has_kind() {
+        draft.detail_from(&source.attributes, INPUT, "input");
+        draft.detail_from(&source.attributes, OUTPUT, "output");
+    }
+    level(source, draft);
+    prompt(source, draft);
+    draft.detail_from(&source.attributes, "langfuse.trace.name", "trace_name");
+}
+
+fn kind(source: &Source<'_>, draft: &mut Draft) {
+    let Some(word) = source.text("langfuse.observation.type") else { return };
+    draft.kind(match word {
+        "generation" => event_type::CHAT_COMPLETION,
+        "embedding" => event_type::EMBEDDING,
+        "tool" => event_type::TOOL_EXECUTION,
+        // A graph's node is called an agent because its name holds the word.
+        "agent" if metadata(source, "langgraph_node").as_deref() != Some(source.name) => event_type::AGENT_INVOCATION,
+        "retriever" => event_type::RETRIEVAL,
+        "guardrail" => event_type::GUARDRAIL,
+        "evaluator" => event_type::EVALUATION,
+        "event" => event_type::LOG_LINE,
+        _ => event_type::GRAPH_STEP,
+    });
+}
+
+/// A text of the observation's metadata: each value is JSON.
+fn metadata(source: &Source<'_>, name: &str) -> Option<String> {
+    unquoted(source.peek(&format!("langfuse.observation.metadata.{name}"))?)
+}
+
+fn unquoted(text: &str) -> Option<String> {
+    let inner = parse(text).and_then(|parsed| parsed.node.as_str().map(str::to_owned));
+    Some(inner.unwrap_or_else(|| text.to_owned())).filter(|text| !text.is_empty())
+}
+
+/// Model, usage, cost and timing of a call.
+fn call(source: &Source<'_>, draft: &mut Draft) {
+    let asked = metadata(source, "ls_model_name");
+    if let Some(name) = source.peek("langfuse.observation.model.name") {
+        // It is the answering model's name once there is an answer.
+        let answered =
+            source.has(OUTPUT) && (asked.is_none() || asked.as_deref() != Some(name) || answer::is_dated(name));
+        let model = draft.model();
+        let slot = if answered { &mut model.response } else { &mut model.request };
+        if slot.is_none() {
+            *slot = Some(name.to_owned());
+            source.attributes.mark("langfuse.observation.model.name");
+        }
+    }
+    parameters(source, draft);
+    let details = source.json("langfuse.observation.usage_details");
+    if let Some(doc) = &details {
+        draft.usage(&source.attributes, || counts(&doc.node));
+        audio(source, draft, &doc.node);
+    }
+    cost(source, draft);
+    draft.reasons(metadata(source, "finish_reason"));
+    let started = source.peek("langfuse.observation.completion_start_time").and_then(value::time);
+    if let Some(millis) = started.and_then(|time| value::millis_between(source.start_ns, time)) {
+        if draft.first_token(source, millis, "langfuse.observation.completion_start_time") {
+            source.attributes.mark("langfuse.observation.completion_start_time");
+        }
+    }
+}
+
+/// Parameters; the wrapper writes words for those that were never set.
+fn parameters(source: &Source<'_>, draft: &mut Draft) {
+    let key = "langfuse.observation.model.parameters";
+    if draft.model().parameters.is_some() {
+        return;
+    }
+    let Some(doc) = source.json(key).filter(|doc| doc.node.is_object()) else { return };
+    let unset = |value: &Node<'_>| value.as_str().is_some_and(|text| matches!(text, "Infinity" | "inf" | "NOT_GIVEN"));
+    let told: Vec<(String, String)> = doc
+        .node
+        .entries()
+        .iter()
+        .filter(|(_, value)| !unset(value))
+        .map(|(name, value)| (name.clone().into_owned(), value.json()))
+        .collect();
+    if told.len() == doc.node.entries().len() && doc.whole {
+        source.attributes.mark(key);
+    }
+    if !told.is_empty() {
+        draft.model().parameters =
+            Some(crate::event::json::object(told.iter().map(|(name, json)| (name.as_str(), json.as_str()))));
+    }
+}
+
+/// A provider's own usage object, or Langfuse's names, which leave cached tokens out of the input and reasoning out
+/// of the output.
+fn counts(node: &Node<'_>) -> Counts {
+    let own = Counts {
+        input: usage::within(node.get("input")),
+        output: usage::within(node.get("output")),
+        total: usage::within(node.get("total")),
+        cached: usage::within(node.first(&["input_cache_read", "input_cached_tokens", "input_cache_read_tokens"])),
+        written: usage::within(node.first(&["input_cache_creation", "input_cache_write"])),
+        reasoning: usage::within(node.first(&["output_reasoning", "output_reasoning_tokens"])),
+        scheme: Scheme::Unknown,
+    };
+    if own.input.is_none() && own.output.is_none() {
+        return Counts::of(node);
+    }
+    let scheme = if own.total.is_none() { Scheme::AllApart } else { Scheme::Unknown };
+    Counts { scheme, ..own }
+}
+
+fn audio(source: &Source<'_>, draft: &mut Draft, node: &Node<'_>) {
+    let mut entries: Vec<(&str, String)> = Vec::new();
+    for (path, name) in [
+        (&["input_audio"][..], "prompt_audio_tokens"),
+        (&["output_audio"][..], "completion_audio_tokens"),
+        (&["prompt_tokens_details", "audio_tokens"][..], "prompt_audio_tokens"),
+        (&["completion_tokens_details", "audio_tokens"][..], "completion_audio_tokens"),
+        (&["completion_tokens_details", "accepted_prediction_tokens"][..], "accepted_prediction_tokens"),
+        (&["completion_tokens_details", "rejected_prediction_tokens"][..], "rejected_prediction_tokens"),
+    ] {
+        if let Some(count) = node.at(path).and_then(Node::as_count) {
+            entries.push((name, count.to_string()));
+        }
+    }
+    if !entries.is_empty() {
+        draft.detail("usage", crate::event::json::object(entries.iter().map(|(name, json)| (*name, json.as_str()))));
+    }
+    let known = |key: &str| {
+        matches!(
+            key,
+            "input"
+                | "output"
+                | "total"
+                | "input_cache_read"
+                | "output_reasoning"
+                | "input_audio"
+                | "output_audio"
+                | "prompt_tokens"
+                | "completion_tokens"
+                | "total_tokens"
+        )
+    };
+    // Nested details are told in part only.
+    if node.entries().iter().all(|(key, _)| known(key)) {
+        source.attributes.mark("langfuse.observation.usage_details");
+    }
+}
+
+fn cost(source: &Source<'_>, draft: &mut Draft) {
+    let key = "langfuse.observation.cost_details";
+    let Some(doc) = source.json(key).filter(|_| !draft.has_cost()) else { return };
+    let number = |name: &str| doc.node.get(name).and_then(Node::as_f64);
+    let total = number("total").or_else(|| {
+        let parts: Vec<f64> = doc.node.entries().iter().filter_map(|(_, value)| value.as_f64()).collect();
+        (!parts.is_empty()).then(|| parts.iter().sum())
+    });
+    if total.is_some_and(|usd| draft.cost(usd, key))
+        && draft.detail("cost", format!("{{\"stated\":{}}}", doc.node.json()))
+        && doc.whole
+    {
+        source.attributes.mark(key);
+    }
+}
+
+fn tool(source: &Source<'_>, draft: &mut Draft) {
+    let attributes = &source.attributes;
+    let given = source.json(INPUT);
+    let told = source.json(OUTPUT);
+    let message = told.as_ref().and_then(|doc| langchain::tool_message(&doc.node));
+    // A decorated function's envelope.
+    let kwargs = given.as_ref().and_then(|doc| {
+        let (args, kwargs) = (doc.node.get("args")?, doc.node.get("kwargs")?);
+        (args.is_empty() && doc.node.entries().len() == 2).then(|| kwargs.json())
+    });
+    draft.tool(|| {
+        let (call_id, result, failed) =
+            message.map(|message| (message.call_id, message.result, message.failed)).unwrap_or_default();
+        ToolExecution {
+            name: source.name.to_owned(),
+            call_id: metadata(source, "tool_call_id").or(call_id),
+            arguments: kwargs.or_else(|| attributes.raw_json(INPUT)),
+            result: result.or_else(|| attributes.raw_json(OUTPUT)),
+            status: failed.then(|| status::ERROR.to_owned()),
+            ..ToolExecution::default()
+        }
+    });
+}
+
+fn agent(source: &Source<'_>, draft: &mut Draft) {
+    for (key, name) in [(INPUT, "input"), (OUTPUT, "output")] {
+        let Some(doc) = source.json(key) else { continue };
+        if doc.node.as_str().is_none() && !messages::tells_messages(&doc.node) {
+            draft.detail_from(&source.attributes, key, name);
+        } else if name == "input" {
+            draft.input_from(&source.attributes, &source.notes, key);
+        } else {
+            draft.output_from(&source.attributes, &source.notes, key);
+        }
+    }
+}
+
+/// Langfuse never sets the span's status: its level says whether it failed.
+fn level(source: &Source<'_>, draft: &mut Draft) {
+    if source.peek("langfuse.observation.level") == Some("ERROR") {
+        source.attributes.mark("langfuse.observation.level");
+        draft.row.status = Some(status::ERROR.to_owned());
+        let message = source.text("langfuse.observation.status_message").map(str::to_owned);
+        if source.events.iter().all(|event| event.name != "exception") && !source.has("error.type") {
+            draft.row.error = message.map(|message| Error { message: Some(message), ..Error::default() });
+        }
+        return;
+    }
+    draft.detail_from(&source.attributes, "langfuse.observation.level", "level");
+    draft.detail_from(&source.attributes, "langfuse.observation.status_message", "status_message");
+}
+
+fn prompt(source: &Source<'_>, draft: &mut Draft) {
+    let entries: Vec<(&str, String)> =
+        [("langfuse.observation.prompt.name", "name"), ("langfuse.observation.prompt.version", "version")]
+            .iter()
+            .filter_map(|(key, name)| source.attributes.raw_json(key).map(|json| (*name, json)))
+            .collect();
+    if !entries.is_empty() {
+        draft.detail("prompt", crate::event::json::object(entries.iter().map(|(name, json)| (*name, json.as_str()))));
+    }
+}

@@ -1,0 +1,100 @@
+//! LangSmith's OpenTelemetry mode: whole runs under `gen_ai.prompt` and `gen_ai.completion`, the rest `langsmith.*`.
+//!
+//! Source: the Python SDK 0.14, the JavaScript SDK 0.10. Its "session" is a project, not a conversation.
+
+use super::Dialect;
+use super::answer::Answer;
+use super::draft::Draft;
+use super::genai;
+use super::json::Node;
+use super::langchain;
+use super::source::Source;
+use super::usage::Counts;
+use super::usage::Scheme;
+use crate::event::ToolExecution;
+use crate::event::event_type;
+use crate::event::status;
+
+pub(super) const DIALECT: Dialect =
+    Dialect { name: "langsmith", scopes: &["langsmith"], keys: &["langsmith."], read, ..Dialect::NONE };
+
+const INPUT: &str = "gen_ai.prompt";
+const OUTPUT: &str = "gen_ai.completion";
+
+fn read(source: &Source<'_>, draft: &mut Draft) {
+    if source.is_log {
+        return;
+    }
+    kind(source, draft);
+    if draft.is(event_type::CHAT_COMPLETION) {
+        call(source, draft);
+    } else if draft.is(event_type::TOOL_EXECUTION) {
+        tool(source, draft);
+    } else if draft.is(event_type::RETRIEVAL) {
+        draft.detail_from(&source.attributes, INPUT, "query");
+        draft.detail_from(&source.attributes, OUTPUT, "documents");
+    } else if draft.has_kind() {
+        draft.detail_from(&source.attributes, INPUT, "input");
+        draft.detail_from(&source.attributes, OUTPUT, "output");
+    }
+    draft.detail_from(&source.attributes, "langsmith.trace.session_name", "project");
+}
+
+fn kind(source: &Source<'_>, draft: &mut Draft) {
+    let Some(word) = source.text("langsmith.span.kind") else { return };
+    draft.kind(match word {
+        "llm" => event_type::CHAT_COMPLETION,
+        "tool" => event_type::TOOL_EXECUTION,
+        "retriever" => event_type::RETRIEVAL,
+        "embedding" => event_type::EMBEDDING,
+        _ => event_type::GRAPH_STEP,
+    });
+}
+
+fn call(source: &Source<'_>, draft: &mut Draft) {
+    let attributes = &source.attributes;
+    draft.input_from(attributes, &source.notes, INPUT);
+    draft.output_from(attributes, &source.notes, OUTPUT);
+    let answer = source.json(OUTPUT).map(|doc| Answer::of(&doc.node)).unwrap_or_default();
+    draft.usage(attributes, || {
+        // LangChain's own counts include what was cached.
+        let stated = ["langsmith.metadata.usage_metadata", "langsmith.usage_metadata"]
+            .iter()
+            .find_map(|key| source.json(key))
+            .map(|doc| Counts { scheme: Scheme::Inclusive, ..Counts::of(&doc.node) })
+            .unwrap_or_default();
+        genai::counts(attributes, &source.notes).or(stated).or(answer.counts)
+    });
+    answer.fill(draft);
+    if draft.model().stream.is_none() {
+        draft.model().stream =
+            ["langsmith.request.streaming", "langsmith.metadata.stream"].iter().find_map(|key| attributes.truth(key));
+    }
+}
+
+fn tool(source: &Source<'_>, draft: &mut Draft) {
+    let attributes = &source.attributes;
+    let told = source.json(OUTPUT);
+    let message = told.as_ref().and_then(|doc| langchain::tool_message(&doc.node));
+    // A run of plain text is wrapped.
+    let bare = |node: &Node<'_>, key: &str| {
+        node.get(key).filter(|_| node.entries().len() == 1).map(|inner| match inner {
+            Node::String(text) => super::json::text_as_json(text),
+            other => other.json(),
+        })
+    };
+    let arguments = source.json(INPUT).and_then(|doc| bare(&doc.node, "input").filter(|json| json.starts_with('{')));
+    let result = told.as_ref().and_then(|doc| bare(&doc.node, "output"));
+    draft.tool(|| {
+        let (call_id, message, failed) =
+            message.map(|message| (message.call_id, message.result, message.failed)).unwrap_or_default();
+        ToolExecution {
+            name: source.text("gen_ai.tool.name").unwrap_or(source.name).to_owned(),
+            call_id: source.text("gen_ai.tool.call.id").map(str::to_owned).or(call_id),
+            arguments: arguments.or_else(|| attributes.raw_json(INPUT)),
+            result: message.or(result).or_else(|| attributes.raw_json(OUTPUT)),
+            status: failed.then(|| status::ERROR.to_owned()),
+            ..ToolExecution::default()
+        }
+    });
+}

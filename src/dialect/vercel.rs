@@ -1,0 +1,327 @@
+//! Vercel AI SDK 3 to 6, and 7 in its legacy form: `ai.*` attributes. Version 7's own form is the conventions'.
+//!
+//! Source: package `ai` 3.4, 4.3, 5.0 and 6.0, `@ai-sdk/otel` 1.0.
+
+use super::Dialect;
+use super::attributes::Found;
+use super::draft::Draft;
+use super::json::Node;
+use super::messages;
+use super::messages::Definitions;
+use super::source::Source;
+use super::usage::Counts;
+use super::usage::Scheme;
+use super::value;
+use crate::event::Relation;
+use crate::event::ToolExecution;
+use crate::event::event_type;
+use std::borrow::Cow;
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "vercel-ai",
+    keys: &["ai.operationId", "ai.model.", "ai.prompt", "ai.response.", "ai.toolCall.", "ai.usage.", "ai.settings."],
+    probe: Some(|source| source.scope.name == "ai"),
+    read,
+    ..Dialect::NONE
+};
+
+fn read(source: &Source<'_>, draft: &mut Draft) {
+    if source.is_log {
+        return;
+    }
+    kind(source, draft);
+    model(source, draft);
+    if draft.is(event_type::TOOL_EXECUTION) {
+        tool(source, draft);
+    } else if draft.is(event_type::CHAT_COMPLETION) {
+        tools(source, draft);
+        input(source, draft);
+        output(source, draft);
+        first_chunk(source, draft);
+    } else if draft.is(event_type::EMBEDDING) {
+        draft.detail_from(&source.attributes, "ai.value", "input");
+        values(source, draft, "ai.values", "input");
+    } else if draft.is(event_type::RERANK) {
+        values(source, draft, "ai.documents", "input_documents");
+        values(source, draft, "ai.ranking", "documents");
+    }
+    draft.usage(&source.attributes, || counts(source));
+    draft.detail_from(&source.attributes, "ai.response.providerMetadata", "provider_metadata");
+}
+
+fn kind(source: &Source<'_>, draft: &mut Draft) {
+    let Some(operation) = source.text("ai.operationId") else {
+        if source.has("ai.toolCall.name") {
+            draft.kind(event_type::TOOL_EXECUTION);
+        }
+        return;
+    };
+    let (outer, step) =
+        operation.trim_start_matches("ai.").split_once('.').unwrap_or((operation.trim_start_matches("ai."), ""));
+    let kind = match outer {
+        "toolCall" => event_type::TOOL_EXECUTION,
+        "embed" | "embedMany" => event_type::EMBEDDING,
+        "rerank" => event_type::RERANK,
+        "generateText" | "streamText" | "generateObject" | "streamObject" => event_type::CHAT_COMPLETION,
+        _ => event_type::GRAPH_STEP,
+    };
+    // The outer span tells all steps together; the calls stand below it.
+    if step.is_empty() && kind != event_type::TOOL_EXECUTION && kind != event_type::GRAPH_STEP {
+        draft.relation = Relation::CallIfNoCallBelow;
+    }
+    draft.kind(kind);
+    let model = draft.model();
+    model.operation.get_or_insert_with(|| operation.to_owned());
+    if operation.contains("stream") {
+        model.stream.get_or_insert(true);
+    }
+}
+
+fn model(source: &Source<'_>, draft: &mut Draft) {
+    let attributes = &source.attributes;
+    if let Some((_, name)) = attributes.first_text(&["ai.telemetry.functionId"]) {
+        draft.agent().name.get_or_insert_with(|| name.to_owned());
+    }
+    if draft.is(event_type::TOOL_EXECUTION) {
+        return;
+    }
+    if draft.model().provider.is_none() {
+        draft.model().provider = source.peek("ai.model.provider").and_then(provider);
+    }
+    let texts = [("ai.model.id", 0), ("ai.response.model", 1), ("ai.response.id", 2)];
+    for (key, slot) in texts {
+        let Some(text) = source.peek(key) else { continue };
+        let model = draft.model();
+        let slot = match slot {
+            0 => &mut model.request,
+            1 => &mut model.response,
+            _ => &mut model.response_id,
+        };
+        if slot.is_none() {
+            *slot = Some(text.to_owned());
+            attributes.mark(key);
+        }
+    }
+    for key in ["ai.response.finishReason", "ai.finishReason"] {
+        draft.reasons_from(attributes, key);
+    }
+    parameters(source, draft);
+}
+
+/// `openai.chat` is OpenAI's; of a name that nobody knows, what stands before the dot.
+fn provider(raw: &str) -> Option<String> {
+    let known = value::provider(raw)?;
+    if known == raw && raw.contains('.') {
+        return raw.split('.').next().and_then(value::provider).map(Cow::into_owned);
+    }
+    Some(known.into_owned())
+}
+
+fn parameters(source: &Source<'_>, draft: &mut Draft) {
+    if draft.model().parameters.is_some() {
+        return;
+    }
+    let mut entries: Vec<(&str, String)> = Vec::new();
+    for (place, name, any) in source.attributes.below("ai.settings.") {
+        if name.starts_with("context.") {
+            continue;
+        }
+        entries.push((name, super::json::any_json(any)));
+        source.attributes.mark_place(place);
+    }
+    if let Some(choice) = source.attributes.raw_json("ai.prompt.toolChoice") {
+        entries.push(("toolChoice", choice));
+    }
+    if !entries.is_empty() {
+        draft.model().parameters =
+            Some(crate::event::json::object(entries.iter().map(|(name, json)| (*name, json.as_str()))));
+    }
+}
+
+fn tools(source: &Source<'_>, draft: &mut Draft) {
+    if draft.has_tools() {
+        return;
+    }
+    let Some(doc) = source.json("ai.prompt.tools") else { return };
+    let mut tools = Definitions::default();
+    if tools.read(&doc.node) && doc.whole {
+        source.attributes.mark("ai.prompt.tools");
+    }
+    draft.tools(tools);
+}
+
+/// The provider's messages on the inner span; what the caller passed on the outer one.
+fn input(source: &Source<'_>, draft: &mut Draft) {
+    draft.input_from(&source.attributes, &source.notes, "ai.prompt.messages");
+    if draft.has_input() {
+        return;
+    }
+    let Some(doc) = source.json("ai.prompt") else { return };
+    let mut told = messages::Told::default();
+    let mut take = |node: Option<&Node<'_>>, role: &'static str| {
+        if let Some(node) = node {
+            let more = messages::read(node, role);
+            told.lossy |= more.lossy;
+            told.withheld |= more.withheld;
+            told.said.extend(more.said);
+        }
+    };
+    if doc.node.is_object() {
+        take(doc.node.first(&["system", "instructions"]), "system");
+        take(doc.node.get("messages"), "user");
+        take(doc.node.get("prompt"), "user");
+    } else {
+        take(Some(&doc.node), "user");
+    }
+    let known = |key: &str| matches!(key, "system" | "instructions" | "messages" | "prompt");
+    let whole =
+        doc.whole && !told.lossy && doc.node.entries().iter().all(|(key, value)| known(key) || value.is_empty());
+    if draft.input(told, &source.notes, "ai.prompt") && whole {
+        source.attributes.mark("ai.prompt");
+    }
+}
+
+/// One assistant message of the pieces of the answer.
+fn output(source: &Source<'_>, draft: &mut Draft) {
+    if draft.has_output() {
+        return;
+    }
+    let mut entries: Vec<(Cow<'_, str>, Node<'_>)> = vec![("role".into(), Node::String("assistant".into()))];
+    let mut keys = Vec::new();
+    let mut whole = true;
+    let mut parts = Vec::new();
+    for (key, name) in [
+        ("ai.response.text", "text"),
+        ("ai.result.text", "text"),
+        ("ai.response.object", "text"),
+        ("ai.result.object", "text"),
+        ("ai.response.reasoning", "reasoning_content"),
+        ("ai.response.toolCalls", "tool_calls"),
+        ("ai.result.toolCalls", "tool_calls"),
+        ("ai.response.files", "files"),
+    ] {
+        if entries.iter().any(|(known, _)| known == name) {
+            continue;
+        }
+        if name == "text" {
+            // The answer's own text, also where that is JSON.
+            if let (Some(text), true) = (source.peek(key), parts.is_empty()) {
+                parts.push(Node::object(vec![
+                    ("type".into(), Node::String("text".into())),
+                    ("text".into(), Node::String(text.into())),
+                ]));
+                keys.push(key);
+            }
+            continue;
+        }
+        let Some(doc) = source.json(key) else { continue };
+        whole &= doc.whole;
+        keys.push(key);
+        match (name, doc.node) {
+            ("files", Node::Array(files)) => parts.extend(files.items),
+            (_, node) => entries.push((name.into(), node)),
+        }
+    }
+    if !parts.is_empty() {
+        entries.push(("content".into(), Node::array(parts)));
+    }
+    if keys.is_empty() {
+        return;
+    }
+    let told = messages::read_message(&Node::object(entries), "assistant");
+    let lossy = told.lossy;
+    if draft.output(told, &source.notes, "ai.response") && whole && !lossy {
+        for key in keys {
+            source.attributes.mark(key);
+        }
+    }
+}
+
+fn first_chunk(source: &Source<'_>, draft: &mut Draft) {
+    for key in ["ai.response.msToFirstChunk", "ai.stream.msToFirstChunk"] {
+        if let Some(millis) = source.number(key) {
+            if !draft.first_token(source, millis, key) {
+                source.attributes.place(key).into_iter().for_each(|place| source.attributes.unmark_place(place));
+            }
+        }
+    }
+    if let Some(event) = source.event("ai.stream.firstChunk") {
+        let key = "ai.response.msToFirstChunk";
+        match event.attributes.number(key, &source.notes) {
+            Some(millis) if draft.first_token(source, millis, key) => {}
+            Some(_) => {}
+            None => draft.first_token_event(source, event),
+        }
+        event.used.set(draft.has_first_token());
+    }
+    if let Some(event) = source.event("ai.stream.finish") {
+        // It says no more than the span's end.
+        event.used.set(event.attributes.list().is_empty());
+    }
+}
+
+fn counts(source: &Source<'_>) -> Counts {
+    let first = |keys: &[&str]| source.attributes.first_count(keys, &source.notes);
+    let counts = Counts {
+        input: first(&["ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens"]),
+        output: first(&["ai.usage.outputTokens", "ai.usage.completionTokens"]),
+        total: first(&["ai.usage.totalTokens"]),
+        cached: first(&["ai.usage.inputTokenDetails.cacheReadTokens", "ai.usage.cachedInputTokens"]),
+        written: first(&["ai.usage.inputTokenDetails.cacheWriteTokens"]),
+        reasoning: first(&["ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens"]),
+        scheme: Scheme::Unknown,
+    };
+    let fresh = first(&["ai.usage.inputTokenDetails.noCacheTokens"]);
+    let scheme = scheme(source, counts, fresh);
+    // A total of the embeddings is their input.
+    Counts { scheme, ..counts }
+}
+
+/// What is known of the provider: Anthropic's input leaves out cached tokens, unless the SDK says what is left.
+fn scheme(source: &Source<'_>, counts: Counts, fresh: Option<Found<i64>>) -> Scheme {
+    let cached =
+        counts.cached.map_or(0, |found| found.value).saturating_add(counts.written.map_or(0, |found| found.value));
+    match (counts.input, fresh) {
+        (Some(input), Some(fresh)) if cached > 0 => {
+            if input.value == fresh.value {
+                Scheme::CacheApart
+            } else {
+                Scheme::Inclusive
+            }
+        }
+        _ => {
+            let apart = source
+                .peek("ai.model.provider")
+                .is_some_and(|name| name.starts_with("anthropic") || name.contains("bedrock"));
+            if apart { Scheme::CacheApart } else { Scheme::Unknown }
+        }
+    }
+}
+
+fn tool(source: &Source<'_>, draft: &mut Draft) {
+    let attributes = &source.attributes;
+    draft.tool(|| ToolExecution {
+        name: source.text("ai.toolCall.name").unwrap_or(source.name).to_owned(),
+        call_id: source.text("ai.toolCall.id").map(str::to_owned),
+        arguments: attributes.raw_json("ai.toolCall.args").or_else(|| attributes.raw_json("ai.toolCall.input")),
+        result: attributes.raw_json("ai.toolCall.result").or_else(|| attributes.raw_json("ai.toolCall.output")),
+        ..ToolExecution::default()
+    });
+}
+
+/// A list whose items are JSON texts, as a list of values.
+fn values(source: &Source<'_>, draft: &mut Draft, key: &str, name: &str) {
+    let Some(doc) = source.json(key) else { return };
+    let items: Vec<String> = doc
+        .node
+        .items()
+        .iter()
+        .map(|item| match item {
+            Node::String(text) => super::json::text_as_json(text),
+            other => other.json(),
+        })
+        .collect();
+    if !items.is_empty() && draft.detail(name, format!("[{}]", items.join(","))) && doc.whole {
+        source.attributes.mark(key);
+    }
+}
