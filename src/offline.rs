@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::clock::ManualClock;
 use crate::dialect;
 use crate::dialect::Read;
+use crate::event::Kind;
 use crate::fold;
 use crate::fold::open::Close;
 use crate::lake::outbox::Outbox;
@@ -95,25 +96,43 @@ impl Offline {
         })
     }
 
-    /// Takes a request of spans.
+    /// Takes a request of spans. `notes` are what its reader had to doubt, by the span's position.
     ///
     /// # Errors
     /// When the folder cannot be written.
-    pub fn traces(&mut self, request: ExportTraceServiceRequest, received_at: i64) -> anyhow::Result<()> {
+    pub fn traces(
+        &mut self,
+        request: ExportTraceServiceRequest,
+        notes: &[(u32, String)],
+        received_at: i64,
+    ) -> anyhow::Result<()> {
         let reads = dialect::traces(request, &self.dialect);
-        self.take(reads, received_at)
+        self.take(reads, notes, received_at)
     }
 
-    /// Takes a request of log records.
+    /// Takes a request of log records, likewise.
     ///
     /// # Errors
     /// When the folder cannot be written.
-    pub fn logs(&mut self, request: ExportLogsServiceRequest, received_at: i64) -> anyhow::Result<()> {
+    pub fn logs(
+        &mut self,
+        request: ExportLogsServiceRequest,
+        notes: &[(u32, String)],
+        received_at: i64,
+    ) -> anyhow::Result<()> {
         let reads = dialect::logs(request, &self.dialect);
-        self.take(reads, received_at)
+        self.take(reads, notes, received_at)
     }
 
-    fn take(&mut self, reads: Vec<Read>, received_at: i64) -> anyhow::Result<()> {
+    fn take(&mut self, mut reads: Vec<Read>, notes: &[(u32, String)], received_at: i64) -> anyhow::Result<()> {
+        for (position, note) in notes {
+            let mut records = reads.iter_mut().flat_map(|read| &mut read.records);
+            if let Some((_, partial)) = records.find(|(at, _)| at == position)
+                && partial.kind() != Kind::Dead
+            {
+                partial.row.get_or_insert_default().notes.push(note.clone());
+            }
+        }
         let redacted = reads.into_iter().map(|mut read| {
             read.envelope.door = String::from("otlp");
             read.envelope.received_at = received_at;

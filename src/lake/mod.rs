@@ -30,7 +30,7 @@ pub mod outbox;
 pub mod pack;
 mod parquet;
 pub mod partition;
-mod proto;
+pub mod proto;
 pub mod remote;
 mod rows;
 #[cfg(test)]

@@ -25,6 +25,16 @@ pub struct Packed {
     pub overflown: u64,
 }
 
+impl Packed {
+    /// Adds what another step packed.
+    pub fn add(&mut self, other: &Self) {
+        self.rows += other.rows;
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.overflown += other.overflown;
+    }
+}
+
 /// Writes the entry of a segment's fold and puts it in place; when this returns, it is durable. `beside` are the
 /// files that the fold reads back.
 ///

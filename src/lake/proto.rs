@@ -19,7 +19,7 @@ pub(super) fn encode(rows: &[Event]) -> Vec<u8> {
 }
 
 /// Reads the rows of a file, from where `rest` begins; `None` at its end.
-pub(super) fn next(rest: &mut &[u8]) -> Option<Result<Event, DecodeError>> {
+pub fn next(rest: &mut &[u8]) -> Option<Result<Event, DecodeError>> {
     if rest.is_empty() {
         return None;
     }

@@ -46,6 +46,8 @@ const ENTRIES: usize = 8;
 pub struct Report {
     /// Why nothing can be stored now, with the way out.
     pub trouble: Option<String>,
+    /// Whether it lasts until somebody changes something.
+    pub lasting: bool,
     /// What is refused, by segment and prefix.
     pub parked: BTreeMap<u64, BTreeMap<String, String>>,
     /// Key of the last file that was committed.
@@ -263,7 +265,11 @@ impl Uploader {
         self.metrics.outbox_entries.set(i64::try_from(backlog.entries).unwrap_or(i64::MAX));
         self.metrics.parked_entries.set(i64::try_from(backlog.parked).unwrap_or(i64::MAX));
         let why = trouble.map(ToString::to_string);
-        let before = std::mem::replace(&mut self.hold().trouble, why.clone());
+        let before = {
+            let mut report = self.hold();
+            report.lasting = matches!(trouble, Some(Failure::Refused { .. }));
+            std::mem::replace(&mut report.trouble, why.clone())
+        };
         match (before, why, trouble) {
             (None, Some(why), Some(Failure::Refused { .. })) => {
                 tracing::error!(why, "the store takes nothing: rows wait on the local disk");

@@ -11,7 +11,8 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-const NAME: &str = "redaction.key";
+/// The file in a data directory.
+pub const NAME: &str = "redaction.key";
 const LEN: usize = 32;
 
 /// Reads the key of a data directory, or makes it where there is none. It is on stable storage on return.

@@ -26,7 +26,7 @@ mod strict;
 
 pub use config::{Config, Content, CustomRule, Fault, Mode, Policy};
 pub use key::{Key, KeyText};
-pub use key_file::load_or_create;
+pub use key_file::{NAME as KEY_FILE, load_or_create};
 
 use crate::event::Envelope;
 use crate::event::Partial;

@@ -17,8 +17,11 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use std::collections::VecDeque;
+use std::io;
+use std::io::Read as _;
 use std::path::Path;
 use std::path::PathBuf;
+use xxhash_rust::xxh3::Xxh3;
 
 /// JSON files up to this size are parsed once and kept; larger ones are parsed again for their requests, so that
 /// memory holds one request of them at a time beside the text.
@@ -47,8 +50,6 @@ pub enum Body {
 /// What the inputs give, one after the other.
 #[derive(Debug)]
 pub enum Item {
-    /// A file was opened: its bytes, for a progress bar.
-    File(u64),
     /// A request.
     Request(Request),
     /// Not for us: why.
@@ -63,6 +64,10 @@ pub struct Inputs {
     left: VecDeque<Source>,
     ready: VecDeque<Item>,
     large: Option<Large>,
+    /// Files that were opened.
+    files: u64,
+    /// Bytes of files that were looked at.
+    read: u64,
 }
 
 /// Something that is still to be read.
@@ -95,7 +100,7 @@ impl Inputs {
     /// The inputs that the arguments name.
     pub fn new(arguments: &[PathBuf]) -> Self {
         let left = arguments.iter().map(|path| Source { path: path.clone(), is_named: true }).collect();
-        Self { left, ready: VecDeque::new(), large: None }
+        Self { left, ready: VecDeque::new(), large: None, files: 0, read: 0 }
     }
 
     /// Bytes of all files that will be read, as far as they are known now.
@@ -111,14 +116,45 @@ impl Inputs {
         self.left.iter().map(|source| of(&source.path)).sum()
     }
 
+    /// Files that were opened so far.
+    pub fn files(&self) -> u64 {
+        self.files
+    }
+
+    /// Bytes that were read so far.
+    pub fn read_bytes(&self) -> u64 {
+        let left = self.large.as_ref().map_or(0, |large| large.text.len().saturating_sub(large.at));
+        self.read.saturating_sub(u64::try_from(left).unwrap_or(u64::MAX))
+    }
+
+    /// What the inputs are: a hash of the names and bytes of all files, in their order. Takes what cannot be read for
+    /// empty: reading them will tell.
+    pub fn digest(&self, hasher: &mut Xxh3) {
+        fn of(path: &Path, is_named: bool, hasher: &mut Xxh3) {
+            if path.is_dir() {
+                sorted(path).unwrap_or_default().iter().for_each(|path| of(path, false, hasher));
+            } else if is_named || is_ours(path) {
+                let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+                let length = std::fs::metadata(path).map_or(0, |meta| meta.len());
+                hasher.update(&u64::try_from(name.len()).unwrap_or_default().to_le_bytes());
+                hasher.update(name);
+                hasher.update(&length.to_le_bytes());
+                let Ok(mut file) = std::fs::File::open(path) else { return };
+                let mut buffer = vec![0; 1 << 20];
+                while let Ok(read @ 1..) = file.read(&mut buffer) {
+                    hasher.update(buffer.get(..read).unwrap_or_default());
+                }
+            }
+        }
+        self.left.iter().for_each(|source| of(&source.path, source.is_named, hasher));
+    }
+
     fn open(&mut self, source: &Source) -> Result<(), String> {
         let path = source.path.display();
         let meta = std::fs::metadata(&source.path).map_err(|error| format!("{path}: cannot be read: {error}"))?;
+        self.read += if meta.is_dir() { 0 } else { meta.len() };
         if meta.is_dir() {
-            let entries = std::fs::read_dir(&source.path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            let entries = entries.map_err(|error| format!("{path}: cannot be read: {error}"))?;
-            let mut paths: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
-            paths.sort();
+            let paths = sorted(&source.path).map_err(|error| format!("{path}: cannot be read: {error}"))?;
             for path in paths.into_iter().rev() {
                 self.left.push_front(Source { path, is_named: false });
             }
@@ -135,7 +171,7 @@ impl Inputs {
             return Ok(());
         }
         let bytes = std::fs::read(&source.path).map_err(|error| format!("{path}: cannot be read: {error}"))?;
-        self.ready.push_back(Item::File(meta.len()));
+        self.files += 1;
         let read = if is_json(&source.path, &bytes) {
             self.read_json(&source.path, bytes, promise)
         } else {
@@ -230,6 +266,14 @@ enum NotOtlp {
     AtAll(String),
     /// It began as OTLP.
     Further(String),
+}
+
+/// What is in a directory, in the order of names.
+fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    let mut paths: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
+    paths.sort();
+    Ok(paths)
 }
 
 fn promise(path: &Path) -> Promise {

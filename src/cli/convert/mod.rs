@@ -1,34 +1,45 @@
 //! `chatlake convert`: the road, offline, over files of OTLP requests.
+//!
+//! The same input, configuration and program give the same bytes under the same keys: the writer is named after a hash
+//! of them, and there is no clock. A repeat into the same place changes nothing.
 
 pub mod input;
+mod output;
 #[cfg(test)]
 mod tests;
 
 use crate::cli::Status;
 use crate::cli::check;
+use crate::cli::store;
 use crate::config::Config;
+use crate::config::FORMATS;
+use crate::config::Format;
 use crate::dialect;
-use crate::event::Envelope;
-use crate::event::Kind;
-use crate::event::Partial;
-use crate::event::record::Record;
-use crate::fold::assemble;
-use crate::fold::assemble::Told;
-use crate::fold::order;
-use crate::lake::jsonl;
+use crate::fold::account::Account;
+use crate::fold::open::Patience;
+use crate::lake::key::Writer;
+use crate::lake::partition::Template;
+use crate::lake::store::Store;
+use crate::offline::Offline;
+use crate::offline::Settings;
+use crate::redact;
 use crate::redact::Content;
 use crate::redact::Key;
+use crate::redact::Mode;
 use crate::redact::Policy;
 use crate::redact::Redactor;
+use crate::road;
+use crate::wal::disk::OsDisk;
+use anyhow::Context as _;
 use input::Body;
 use input::Inputs;
 use input::Item;
 use input::Request;
-use prost::Message as _;
-use std::collections::BTreeSet;
-use std::io::Write as _;
+use output::Progress;
+use output::Summary;
 use std::path::PathBuf;
 use std::sync::Arc;
+use xxhash_rust::xxh3::Xxh3;
 
 /// What `convert` takes.
 #[derive(Debug, clap::Args)]
@@ -36,108 +47,145 @@ pub struct Arguments {
     /// Files of OTLP requests (protobuf, JSON or JSON lines), or directories of them.
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<PathBuf>,
-    /// Where rows go: a directory, a URL, or `-` for JSON lines on stdout.
+    /// Where rows go: a directory, a URL as in store.url, or `-` for JSON lines on stdout.
     #[arg(long, value_name = "DIR|URL|-")]
     to: String,
+    /// parquet, jsonl or proto; without it, what store.format says.
+    #[arg(long)]
+    format: Option<String>,
     /// Configuration file; without it, environment variables and defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
+/// Where rows go.
+enum Target {
+    Stdout,
+    Store(Store),
+}
+
 /// Runs `convert`.
 pub fn run(arguments: &Arguments) -> Status {
-    let config = match check::read(arguments.config.as_deref()) {
-        Ok(config) => config,
+    let (config, redactor, target) = match prepare(arguments) {
+        Ok(prepared) => prepared,
         Err(fault) => {
-            eprint!("{fault}");
+            eprintln!("{}", fault.trim_end());
             return Status::Usage;
         }
     };
-    if arguments.to != "-" {
-        eprintln!("--to {}: only `-` yet", arguments.to);
-        return Status::Usage;
-    }
-    let redactor = match redactor(&config) {
-        Ok(redactor) => redactor,
-        Err(faults) => {
-            eprint!("{faults}");
-            return Status::Usage;
-        }
-    };
-    let mut status = Status::Good;
-    let mut told = Vec::new();
-    for item in Inputs::new(&arguments.inputs) {
-        match item {
-            Item::File(_) => {}
-            Item::Request(request) => told.extend(take_in(request, &config, &redactor)),
-            Item::Skipped(why) => eprintln!("skipped {why}"),
-            Item::Fault(what) => {
-                eprintln!("{what}");
-                status = Status::Fault;
-            }
-        }
-    }
-    let ids: BTreeSet<[u8; 16]> = told.iter().filter_map(|told| told.record.head.trace).collect();
-    let traces: Vec<assemble::Trace<'_>> =
-        ids.into_iter().map(|id| assemble::Trace { tenant: "", prefix: "", id, closed: None, earlier: &[] }).collect();
-    let assembled = assemble::assemble(told, &traces, &assemble::Settings::default());
-    let mut rows: Vec<_> = assembled.rows.into_iter().map(|row| row.event).collect();
-    rows.sort_by(|a, b| order(a).cmp(&order(b)));
-    let form = if config.store.flat_tool_calls { jsonl::ToolCallForm::Flat } else { jsonl::ToolCallForm::OpenAi };
-    let mut out = Vec::new();
-    for row in &rows {
-        jsonl::line(row, form, &mut out);
-    }
-    match std::io::stdout().lock().write_all(&out) {
-        Ok(()) => status,
+    match convert(arguments, &config, redactor, &target) {
+        Ok(status) => status,
         Err(error) => {
-            eprintln!("stdout: {error}");
+            eprintln!("{error:#}");
             Status::Storage
         }
     }
 }
 
-/// What takes secrets out of the records. There is no data directory here that could keep a random key, and a repeat
-/// must give the same bytes: hashes need a stated one.
+fn prepare(arguments: &Arguments) -> Result<(Config, Redactor, Target), String> {
+    let mut config = check::read(arguments.config.as_deref())?;
+    if let Some(wanted) = &arguments.format {
+        let format = FORMATS.iter().find(|(word, _)| word == wanted);
+        let (_, format) = format.ok_or_else(|| format!("--format {wanted}: must be parquet, jsonl or proto"))?;
+        config.store.format = *format;
+    }
+    let redactor = redactor(&config)?;
+    if arguments.to != "-" {
+        let (_, store) = store::open(&arguments.to).map_err(|error| format!("--to {}: {error:#}", arguments.to))?;
+        return Ok((config, redactor, Target::Store(store)));
+    }
+    if arguments.format.is_some() && config.store.format != Format::Jsonl {
+        return Err("--format: stdout takes jsonl only: name a directory or a URL with --to".to_owned());
+    }
+    // What folds give is kept as messages, in files without folders, and printed as lines.
+    config.store.format = Format::Proto;
+    config.store.partition = "all".parse::<Template>().map_err(|error| error.to_string())?;
+    Ok((config, redactor, Target::Stdout))
+}
+
+/// What takes secrets out of the records. A repeat must give the same bytes: hashes are made with a stated key, or with
+/// the one that a server on this data directory has made.
 fn redactor(config: &Config) -> Result<Redactor, String> {
-    let redaction = &config.redaction;
-    let key = match &redaction.hash_key {
-        Some(text) => Key::from_text(text).map_err(|fault| format!("redaction.hash_key: {fault}\n"))?,
-        None if redaction.policy == Policy::Strict || redaction.content == Content::Hash => {
-            return Err("redaction.hash_key: convert needs one to make hashes with\n".to_owned());
+    let rules = &config.redaction;
+    let has_hashes = rules.policy == Policy::Strict
+        || rules.content == Content::Hash
+        || rules.rules.iter().any(|rule| rule.mode == Mode::Hash);
+    let key = match &rules.hash_key {
+        Some(text) => Key::from_text(text).map_err(|fault| format!("redaction.hash_key: {fault}"))?,
+        None if has_hashes && config.data_dir.join(redact::KEY_FILE).exists() => {
+            redact::load_or_create(&config.data_dir)
+                .map_err(|error| format!("redaction.hash_key: the key in {}: {error}", config.data_dir.display()))?
+        }
+        None if has_hashes => {
+            return Err("redaction.hash_key: convert needs one to make hashes with".to_owned());
         }
         None => Key::new(&[]),
     };
-    Redactor::new(redaction, key).map_err(|faults| faults.iter().map(|fault| format!("redaction: {fault}\n")).collect())
+    Redactor::new(rules, key).map_err(|faults| faults.iter().map(|fault| format!("redaction: {fault}\n")).collect())
 }
 
-/// The records of a request, as they would be read back from the log.
-fn take_in(request: Request, config: &Config, redactor: &Redactor) -> Vec<Told> {
-    let settings = dialect::Settings { keep_unknown: config.keep_unknown };
-    let received_at = request.received_at;
-    let reads = match request.body {
-        Body::Traces(request) => dialect::traces(request, &settings),
-        Body::Logs(request) => dialect::logs(request, &settings),
-    };
-    let mut told = Vec::new();
-    for mut read in reads {
-        add_notes(&mut read.records, &request.notes);
-        let envelope = Envelope { door: "otlp".to_owned(), received_at, ..read.envelope };
-        let redacted = redactor.redact(envelope, read.records);
-        // What we have just encoded decodes.
-        let envelope = Arc::new(Envelope::decode(redacted.envelope().as_ref()).unwrap_or_default());
-        let records = redacted.records().iter().filter_map(|bytes| Record::decode(bytes).ok());
-        told.extend(records.map(|record| Told { envelope: Arc::clone(&envelope), record }));
-    }
-    told
-}
-
-/// Puts what the reader of JSON had to doubt on the records that it concerns.
-fn add_notes(records: &mut [(u32, Partial)], notes: &[(u32, String)]) {
-    for (place, note) in notes {
-        let Some((_, partial)) = records.iter_mut().find(|(at, _)| at == place) else { continue };
-        if partial.kind() != Kind::Dead {
-            partial.row.get_or_insert_default().notes.push(note.clone());
+fn convert(arguments: &Arguments, config: &Config, redactor: Redactor, target: &Target) -> anyhow::Result<Status> {
+    let mut inputs = Inputs::new(&arguments.inputs);
+    let folder = tempfile::tempdir().context("make a temporary folder (TMPDIR says where)")?;
+    let settings = settings(config, writer(config, &inputs)?);
+    let mut road = Offline::new(Arc::new(OsDisk), folder.path(), settings, redactor)?;
+    let progress = Progress::begin("reading", inputs.total_bytes());
+    let mut status = Status::Good;
+    while let Some(item) = inputs.next() {
+        match item {
+            Item::Request(Request { body, notes, received_at }) => match body {
+                Body::Traces(request) => road.traces(request, &notes, received_at)?,
+                Body::Logs(request) => road.logs(request, &notes, received_at)?,
+            },
+            Item::Skipped(why) => progress.say(&format!("skipped {why}")),
+            Item::Fault(what) => {
+                progress.say(&what);
+                status = Status::Fault;
+            }
         }
+        progress.reach(inputs.read_bytes());
     }
+    let (outbox, stepped) = road.finish()?;
+    let seconds = progress.end();
+    let mut summary = Summary { files: inputs.files(), bytes: inputs.read_bytes(), seconds, ..Summary::default() };
+    let mut account = Account::default();
+    for step in &stepped {
+        account.add(&step.account);
+        summary.packed.add(&step.packed);
+    }
+    match target {
+        Target::Stdout => summary.packed.bytes = output::print(&outbox, config.store.flat_tool_calls)?,
+        Target::Store(store) => output::store(&outbox, store, config.store.concurrency)?,
+    }
+    summary.account = account;
+    eprintln!("{summary}");
+    Ok(status)
+}
+
+fn settings(config: &Config, writer: Writer) -> Settings {
+    let mut fold = config.fold();
+    fold.patience = Patience { linger: u64::MAX, idle: u64::MAX, max_age: u64::MAX };
+    fold.window.age = u64::MAX;
+    Settings {
+        dialect: dialect::Settings { keep_unknown: config.keep_unknown },
+        fold,
+        road: road::Settings { close_open: false, encode: config.store.encode(), writer },
+        roll_size: config.roll_size,
+    }
+}
+
+/// Settings that change rows or the files that they stand in.
+const SHAPING: [&str; 6] = ["store.", "roll.size", "assembly.memory", "dedupe.records", "redaction.", "unknown"];
+
+/// Named after all that the files depend on.
+fn writer(config: &Config, inputs: &Inputs) -> anyhow::Result<Writer> {
+    let mut hasher = Xxh3::new();
+    hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+    let shaping = config.shown.iter().filter(|(path, _)| SHAPING.iter().any(|start| path.starts_with(start)));
+    for (path, value) in shaping.filter(|(path, _)| !["store.url", "store.concurrency"].contains(path)) {
+        hasher.update(format!("{path}={value}\n").as_bytes());
+    }
+    hasher.update(format!("{:?}", config.store.format).as_bytes());
+    inputs.digest(&mut hasher);
+    Ok(format!("{}-convert-{:032x}", config.writer_name, hasher.digest128()).parse()?)
 }
