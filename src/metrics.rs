@@ -24,6 +24,7 @@ use std::sync::atomic::AtomicI64;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Where each input record is. See the [module](self) for the identity that holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -174,6 +175,8 @@ pub struct Metrics {
     pub store_errors: Counts,
     /// How far back a resent record is recognised now.
     pub dedupe_window_seconds: Gauge,
+    /// Woken when a request was answered or a commit has decided something.
+    pub news: Notify,
 }
 
 impl Default for Metrics {
@@ -202,6 +205,7 @@ impl Default for Metrics {
             committed_bytes: Count::default(),
             store_errors: Counts::default(),
             dedupe_window_seconds: Gauge::default(),
+            news: Notify::new(),
         }
     }
 }
@@ -245,6 +249,8 @@ impl Metrics {
         for (reason, records) in &settled.left_out {
             *ledger.left_out.entry(reason.clone()).or_default() += records;
         }
+        drop(ledger);
+        self.news.notify_one();
     }
 
     /// The ledger as it is at one moment.
@@ -256,6 +262,7 @@ impl Metrics {
     pub fn answered(&self, door: &'static str, outcome: &'static str, after: Duration) {
         self.requests.count(door, outcome);
         self.answer_seconds.observe(after.as_secs_f64());
+        self.news.notify_one();
     }
 
     /// All of it in Prometheus' text form.

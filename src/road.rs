@@ -36,6 +36,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Names of the files beside an entry.
 const CARRY: &str = "carry";
@@ -76,6 +77,8 @@ pub struct Stepped {
     pub next_deadline: Option<LogicalTime>,
     /// The segment's seal.
     pub now: LogicalTime,
+    /// How far back resends are recognised.
+    pub reach: Duration,
 }
 
 /// Why a step failed. Nothing that was acknowledged is lost.
@@ -144,6 +147,16 @@ impl Road {
         })
     }
 
+    /// The last segment that was folded, and when something that is open may be due.
+    pub fn progress(&self) -> (u64, Option<LogicalTime>) {
+        (self.fold.segment(), self.fold.next_deadline().map(LogicalTime::from_nanos))
+    }
+
+    /// Begins the names of all objects.
+    pub fn writer(&self) -> &Writer {
+        &self.settings.writer
+    }
+
     /// Records in open traces.
     pub fn open_records(&self) -> usize {
         self.fold.open_records()
@@ -177,6 +190,7 @@ impl Road {
             oldest: self.fold.oldest().map(LogicalTime::from_nanos),
             next_deadline: folded.next_deadline.map(LogicalTime::from_nanos),
             now,
+            reach: Duration::from_nanos(self.fold.reach()),
             ..Stepped::default()
         };
         folded.batches.values().for_each(|batch| stepped.account.add(&batch.account));

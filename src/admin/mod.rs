@@ -27,6 +27,8 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -62,6 +64,25 @@ pub struct Shown {
     pub metrics: Arc<Metrics>,
     /// Whether it is ready.
     pub readiness: Arc<Readiness>,
+    /// Brings both up to date.
+    pub refresh: Refresh,
+}
+
+/// Called before a page is made: sets what is only looked up when somebody asks.
+#[derive(Clone)]
+pub struct Refresh(Arc<dyn Fn() + Send + Sync>);
+
+impl Refresh {
+    /// Calls `refresh`.
+    pub fn new(refresh: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(refresh))
+    }
+}
+
+impl Debug for Refresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Refresh")
+    }
 }
 
 /// The bound pages.
@@ -104,10 +125,12 @@ impl Bound {
 
 async fn metrics_page(State(shown): State<Shown>) -> Response<Body> {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    (shown.refresh.0)();
     ([(CONTENT_TYPE, OPEN_METRICS)], shown.metrics.page()).into_response()
 }
 
 async fn ready(State(shown): State<Shown>) -> (StatusCode, String) {
+    (shown.refresh.0)();
     let reasons = shown.readiness.reasons();
     if reasons.is_empty() {
         return (StatusCode::OK, "ready\n".to_owned());
@@ -127,6 +150,7 @@ struct Page {
 }
 
 async fn status(State(shown): State<Shown>) -> Json<Page> {
+    (shown.refresh.0)();
     let not_ready = shown.readiness.reasons();
     let version = env!("CARGO_PKG_VERSION");
     Json(Page { version, ready: not_ready.is_empty(), not_ready, status: shown.metrics.status() })

@@ -2,7 +2,7 @@ use super::*;
 
 /// The pages on a port of their own, until the token is dropped.
 async fn pages() -> (String, Shown, tokio_util::sync::DropGuard) {
-    let shown = Shown { metrics: Arc::default(), readiness: Arc::default() };
+    let shown = Shown { metrics: Arc::default(), readiness: Arc::default(), refresh: Refresh::new(|| ()) };
     let bound = bind("127.0.0.1:0", shown.clone()).await.unwrap();
     let address = format!("http://{}", bound.address());
     let stop = CancellationToken::new();
@@ -46,7 +46,7 @@ async fn status_and_metrics_show_the_same_ledger() {
 async fn a_taken_port_is_told_with_the_way_out() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = taken.local_addr().unwrap().to_string();
-    let shown = Shown { metrics: Arc::default(), readiness: Arc::default() };
+    let shown = Shown { metrics: Arc::default(), readiness: Arc::default(), refresh: Refresh::new(|| ()) };
     let error = bind(&endpoint, shown).await.unwrap_err().to_string();
     assert!(error.contains(&endpoint) && error.contains("admin.endpoint"), "{error}");
 }

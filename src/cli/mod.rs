@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod convert;
+pub mod serve;
 pub mod store;
 
 use clap::Parser;
@@ -21,6 +22,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Receive OTLP and land rows, until a signal.
+    Serve(serve::Arguments),
     /// Print the resolved configuration, or all that is wrong with it.
     Check(check::Arguments),
     /// Run the road offline over files of OTLP requests.
@@ -62,6 +65,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let status = match arguments.command {
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
     };

@@ -238,6 +238,16 @@ impl Fold {
         self.segment
     }
 
+    /// Log time at which the next trace may be due.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.open.next_deadline(self.now, self.settings.patience)
+    }
+
+    /// Nanoseconds back to the oldest record whose resend would be recognised; 0 without records.
+    pub fn reach(&self) -> u64 {
+        self.window.since().map_or(0, |since| self.now.saturating_sub(since))
+    }
+
     /// How many traces are open.
     pub fn open_traces(&self) -> usize {
         self.open.len()
@@ -281,14 +291,7 @@ impl Fold {
         let tombs = self.tombs.finish(segment.number);
         self.tombs.expire(self.now);
         let batches = self.close_books(pass.batches);
-        Ok(Folded {
-            batches,
-            window,
-            tombs,
-            copies,
-            next_deadline: self.open.next_deadline(self.now, self.settings.patience),
-            waiting: self.open.waiting(),
-        })
+        Ok(Folded { batches, window, tombs, copies, next_deadline: self.next_deadline(), waiting: self.open.waiting() })
     }
 
     /// The carry after the last fold. `copied` are the new places of its `copies`, in their order, and the size of

@@ -102,6 +102,11 @@ impl Window {
         Ok(window)
     }
 
+    /// Log time of the oldest keys.
+    pub fn since(&self) -> Option<u64> {
+        self.parts.front().map(|part| part.at)
+    }
+
     /// The parts that count, oldest first.
     pub fn parts(&self) -> Vec<WindowPart> {
         self.parts.iter().copied().collect()

@@ -1,0 +1,177 @@
+//! The loops behind the log: segments are folded, entries are uploaded. Each has a thread of its own.
+
+use super::Say;
+use crate::admin::Readiness;
+use crate::admin::Refresh;
+use crate::clock::Clock;
+use crate::lake::outbox::Outbox;
+use crate::lake::upload::Next;
+use crate::lake::upload::Uploader;
+use crate::metrics::Metrics;
+use crate::metrics::Settled;
+use crate::road::Road;
+use crate::road::StepError;
+use crate::road::Stepped;
+use crate::stop::Token;
+use crate::wal::Sealed;
+use crate::wal::Wal;
+use crate::wal::disk;
+use std::io;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// How long to wait when the disk was full.
+const FULL_FOR: Duration = Duration::from_secs(2);
+
+/// What the loops share.
+#[derive(Debug)]
+pub(super) struct Back {
+    pub(super) wal: Wal,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) say: Arc<Say>,
+    /// An entry was put into the outbox.
+    pub(super) packed: Notify,
+    /// No more entries will come.
+    pub(super) folded: CancellationToken,
+}
+
+impl Back {
+    /// Folds segments as they are sealed, until the log has ended. A full disk is waited out: `reopen` then makes the
+    /// road anew from what is on the disk.
+    ///
+    /// # Errors
+    /// When the disk fails otherwise.
+    pub(super) fn fold(
+        &self,
+        mut road: Road,
+        reopen: impl Fn() -> Result<Road, StepError>,
+        mut sealed: Sealed,
+        token: &Token,
+        runtime: &Handle,
+    ) -> Result<(), StepError> {
+        let (segment, deadline) = road.progress();
+        self.wal.folded(segment, deadline);
+        while let Some(file) = runtime.block_on(sealed.next()) {
+            let mut is_full = false;
+            let stepped = loop {
+                match road.step(file, None) {
+                    Ok(stepped) => break stepped,
+                    Err(error) if disk::is_full(&error.source) => {
+                        let why = super::chain(&error);
+                        if !is_full {
+                            tracing::error!(why, "the disk is full: segments wait in the log to be folded");
+                        }
+                        self.readiness.hold("fold", why);
+                        is_full = true;
+                        if token.is_told() {
+                            // The next start folds it.
+                            return Ok(());
+                        }
+                        runtime.block_on(sleep(FULL_FOR));
+                        road = reopen()?;
+                    }
+                    Err(error) => return Err(error),
+                }
+            };
+            if is_full {
+                self.readiness.clear("fold");
+                tracing::info!("segments are folded again");
+            }
+            self.stepped(&stepped);
+        }
+        Ok(())
+    }
+
+    fn stepped(&self, stepped: &Stepped) {
+        if stepped.damaged > 0 {
+            let (segment, records) = (stepped.segment, stepped.damaged);
+            tracing::error!(segment, records, "damaged records of the log are in data.dir/quarantine");
+            self.metrics.settled(&Settled { quarantined: records, ..Settled::default() });
+        }
+        if stepped.packed.overflown > 0 {
+            let rows = stepped.packed.overflown;
+            tracing::warn!(
+                rows,
+                "rows went to __overflow__: store.partition has more values than store.max_partitions"
+            );
+        }
+        self.wal.set_outbox_bytes(self.outbox.backlog().bytes);
+        self.wal.folded(stepped.segment, stepped.next_deadline);
+        self.metrics.open_traces.set(i64::try_from(stepped.open_traces).unwrap_or(i64::MAX));
+        self.metrics.dedupe_window_seconds.set(stepped.reach.as_secs());
+        if let Some(oldest) = stepped.oldest {
+            let age = i64::try_from(stepped.now.since(oldest).as_micros()).unwrap_or(i64::MAX);
+            self.metrics.oldest_buffered_micros.set(self.clock.wall_micros().saturating_sub(age));
+        } else {
+            self.metrics.oldest_buffered_micros.set(if self.outbox.waiting().is_empty() {
+                0
+            } else {
+                self.clock.wall_micros()
+            });
+        }
+        self.say.waiting(stepped.waiting);
+        self.packed.notify_one();
+    }
+
+    /// Uploads entries as they come, until no more will come and none waits.
+    ///
+    /// # Errors
+    /// When the local disk fails.
+    pub(super) async fn upload(&self, mut uploader: Uploader) -> io::Result<()> {
+        let report = uploader.report();
+        loop {
+            // A step that is dropped has lost nothing.
+            let next = tokio::select! {
+                biased;
+                () = self.folded.cancelled() => break,
+                next = uploader.step() => next?,
+            };
+            self.wal.set_outbox_bytes(self.outbox.backlog().bytes);
+            if self.metrics.ledger().buffered == 0 {
+                self.metrics.oldest_buffered_micros.set(0);
+            }
+            let trouble = report.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone();
+            let is_well = trouble.is_none();
+            match trouble {
+                Some(why) => self.readiness.hold("store", why),
+                None => self.readiness.clear("store"),
+            }
+            self.metrics.news.notify_one();
+            match next {
+                Next::Now => {}
+                Next::After(wait) => tokio::select! {
+                    () = sleep(wait) => {}
+                    () = self.packed.notified(), if is_well => {}
+                    () = self.folded.cancelled() => break,
+                },
+                Next::Idle => tokio::select! {
+                    () = self.packed.notified() => {}
+                    () = self.folded.cancelled() => break,
+                },
+            }
+        }
+        uploader.drain().await
+    }
+}
+
+/// What is looked up only when a page is asked for.
+pub(super) fn refresh(wal: Wal, metrics: Arc<Metrics>, readiness: Arc<Readiness>) -> Refresh {
+    Refresh::new(move || {
+        let stats = wal.stats();
+        metrics.wal_bytes.set(stats.used);
+        metrics.disk_free_bytes.set(stats.free);
+        if wal.has_room() {
+            readiness.clear("log");
+        } else {
+            readiness.hold("log", "no room: senders are asked to retry (buffer.cap, disk.reserve)");
+        }
+    })
+}
