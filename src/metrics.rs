@@ -1,4 +1,4 @@
-//! What the process counts, and the page that shows it: the only place where metric names stand.
+//! What the process counts, and the page that shows it. All metric names stand in `metrics/family.rs`.
 //!
 //! The [`Ledger`] accounts for every input record (span, log record, posted event). At every moment
 //!
@@ -10,8 +10,13 @@
 //! is read as one copy. What was refused before it could be counted (a body that does not parse, a request that was
 //! asked to come again) is a request and no record.
 
+mod family;
 mod page;
 mod process;
+
+pub use family::Family;
+pub use family::Labels;
+pub use family::Series;
 
 use prometheus_client::metrics::histogram::Histogram;
 use serde::Serialize;
@@ -232,6 +237,15 @@ impl Metrics {
             let mut ledger = locked(&self.ledger);
             ledger.received += records;
             *ledger.rejected.entry(reason.to_owned()).or_default() += records;
+        }
+    }
+
+    /// Counts records that were left at the door, unwritten.
+    pub fn left_at_door(&self, reason: &str, records: u64) {
+        if records > 0 {
+            let mut ledger = locked(&self.ledger);
+            ledger.received += records;
+            *ledger.left_out.entry(reason.to_owned()).or_default() += records;
         }
     }
 

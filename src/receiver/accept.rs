@@ -25,6 +25,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::runtime::RuntimeFlavor;
 use tokio::time::timeout;
+use tracing::Instrument as _;
+use tracing::Span;
+use tracing::field::Empty;
 
 /// Takes requests.
 #[derive(Debug)]
@@ -135,23 +138,48 @@ impl Accept {
     }
 
     /// Takes a request of traces or logs: once this succeeds, it is on stable storage.
-    pub(super) async fn take(&self, signal: Signal, caller: &Caller, mut wire: Wire) -> Result<Taken, Rejected> {
-        let prepared = self.compute(wire.bytes.len(), || {
-            let body = body::decompress(wire.coding, wire.bytes.clone(), self.max_request, &mut wire.held)?;
+    pub(super) async fn take(&self, signal: Signal, caller: &Caller, wire: Wire) -> Result<Taken, Rejected> {
+        let span = tracing::info_span!(
+            target: "chatlake::spans",
+            "receive",
+            signal = ?signal,
+            tenant = caller.tenant,
+            bytes = wire.bytes.len(),
+            records = Empty,
+            rejected = Empty,
+            own = Empty,
+        );
+        let taken = self.take_in(signal, caller, wire, &span).instrument(span.clone()).await;
+        if let Err(rejected) = &taken {
+            span.record("rejected", rejected.outcome());
+        }
+        taken
+    }
+
+    async fn take_in(&self, signal: Signal, caller: &Caller, wire: Wire, span: &Span) -> Result<Taken, Rejected> {
+        let Wire { bytes, coding, encoding, mut held, deadline } = wire;
+        // The body ends here: what waits for the log is its records.
+        let prepared = self.compute(bytes.len(), || {
+            let body = body::decompress(coding, bytes, self.max_request, &mut held)?;
             self.metrics.request_body_bytes.add(body.len() as u64);
             let arrived = self.clock.wall_micros();
-            self.road.prepare(signal, &body, wire.encoding, caller, |_| arrived)
+            self.road.prepare(signal, &body, encoding, caller, |_| arrived)
         })?;
+        span.record("records", prepared.records);
         if prepared.dead > 0 {
             self.metrics.panics.add(prepared.dead);
             tracing::error!(records = prepared.dead, "records whose mapping panicked were quarantined");
+        }
+        if prepared.own > 0 {
+            self.metrics.left_at_door("own_telemetry", prepared.own);
+            span.record("own", prepared.records == 0);
         }
         if prepared.records == 0 && prepared.invalid > 0 {
             self.metrics.rejected("no_ids", prepared.invalid);
             return Err(Rejected::Malformed(NO_IDS.to_owned()));
         }
         if prepared.records > 0 {
-            self.append(prepared.redacted, wire.deadline).await?;
+            self.append(prepared.redacted, deadline).await?;
         }
         self.metrics.rejected("no_ids", prepared.invalid);
         Ok(Taken { rejected: prepared.invalid, why: if prepared.invalid > 0 { NO_IDS } else { "" } })
@@ -168,10 +196,11 @@ impl Accept {
     }
 
     /// Answers a request of metrics: read and left, so that senders of all signals do not fail.
-    pub(super) fn leave(&self, mut wire: Wire) -> Result<Taken, Rejected> {
-        let points = self.compute(wire.bytes.len(), || {
-            let body = body::decompress(wire.coding, wire.bytes.clone(), self.max_request, &mut wire.held)?;
-            otlp::data_points(&body, wire.encoding)
+    pub(super) fn leave(&self, wire: Wire) -> Result<Taken, Rejected> {
+        let Wire { bytes, coding, encoding, mut held, .. } = wire;
+        let points = self.compute(bytes.len(), || {
+            let body = body::decompress(coding, bytes, self.max_request, &mut held)?;
+            otlp::data_points(&body, encoding)
         })?;
         Ok(Taken { rejected: points, why: METRICS })
     }

@@ -21,8 +21,10 @@ use crate::redact::Redactor;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
 use opentelemetry_proto::tonic::logs::v1::ScopeLogs;
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -30,6 +32,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fmt::Debug;
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
@@ -90,6 +93,24 @@ impl Request {
             Self::Logs(_) => &[],
         };
         spans.iter().flat_map(|resource| &resource.scope_spans).flat_map(|scope| &scope.spans)
+    }
+
+    /// Removes the spans that this process itself exported, as their resource says; gives the places they had.
+    fn leave(&mut self, instance: &str) -> Vec<Range<u32>> {
+        let Self::Traces(request) = self else { return Vec::new() };
+        let mut left = Vec::new();
+        let mut place = 0_u32;
+        request.resource_spans.retain(|resource| {
+            let spans: usize = resource.scope_spans.iter().map(|scope| scope.spans.len()).sum();
+            let from = place;
+            place = place.saturating_add(u32::try_from(spans).unwrap_or(u32::MAX));
+            let is_own = is_instance(resource.resource.as_ref(), instance);
+            if is_own {
+                left.push(from..place);
+            }
+            !is_own
+        });
+        left
     }
 
     /// Places of the records that can never be taken: spans without the ids that make them spans.
@@ -154,6 +175,14 @@ impl Request {
     }
 }
 
+fn is_instance(resource: Option<&Resource>, instance: &str) -> bool {
+    let mut attributes = resource.iter().flat_map(|resource| &resource.attributes);
+    attributes.any(|attribute| {
+        let value = attribute.value.as_ref().and_then(|value| value.value.as_ref());
+        attribute.key == "service.instance.id" && matches!(value, Some(Value::StringValue(text)) if text == instance)
+    })
+}
+
 /// Records of one resource and scope, as a mapper gives them: an envelope with resource, service and environment,
 /// and each record with its place in the request.
 pub type Mapped = (Envelope, Vec<(u32, Partial)>);
@@ -185,6 +214,8 @@ pub struct Prepared {
     pub invalid: u64,
     /// Records whose mapping panicked, among `records`.
     pub dead: u64,
+    /// Records that this process itself exported, and that go no further.
+    pub own: u64,
 }
 
 /// How bodies become redacted records.
@@ -193,13 +224,21 @@ pub struct Road {
     mapper: Arc<dyn Mapper>,
     redactor: Arc<Redactor>,
     policies: BTreeMap<String, Arc<Redactor>>,
+    instance: Option<String>,
 }
 
 impl Road {
     /// Maps with `mapper` and redacts with `redactor`; callers whose credential names a policy have theirs of
     /// `policies`.
     pub fn new(mapper: Arc<dyn Mapper>, redactor: Arc<Redactor>, policies: BTreeMap<String, Arc<Redactor>>) -> Self {
-        Self { mapper, redactor, policies }
+        Self { mapper, redactor, policies, instance: None }
+    }
+
+    /// Leaves what this process itself exports, whose resource has `instance` as its id, or it would export again
+    /// what it did with it, for ever.
+    #[must_use]
+    pub fn leaving(self, instance: String) -> Self {
+        Self { instance: Some(instance), ..self }
     }
 
     /// Reads, maps and redacts a body. `arrived` gives the arrival in microseconds since 1970.
@@ -216,7 +255,9 @@ impl Road {
     ) -> Result<Prepared, Rejected> {
         let read = || Request::read(signal, body, encoding);
         let unreadable = |_| Err(Rejected::Malformed("body cannot be read".to_owned()));
-        let Read { request, notes } = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(unreadable)?;
+        let mut read = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(unreadable)?;
+        let own = self.leave(&mut read);
+        let Read { request, notes } = read;
         let invalid = request.invalid();
         let mut noted = HashMap::<u32, Vec<String>>::new();
         for (place, note) in notes {
@@ -225,11 +266,29 @@ impl Road {
         let run = Run { road: self, caller, received_at: arrived(&request), invalid: &invalid, notes: &noted };
         let mut prepared = match catch_unwind(AssertUnwindSafe(|| run.whole(request))) {
             Ok(redacted) => Prepared { redacted, ..Prepared::default() },
-            Err(_) => run.singly(read()?.request),
+            Err(_) => {
+                let mut again = Request::read(signal, body, encoding)?;
+                self.leave(&mut again);
+                run.singly(again.request)
+            }
         };
+        prepared.own = own;
         prepared.invalid = invalid.len() as u64;
         prepared.records = prepared.redacted.iter().map(|redacted| redacted.records().len() as u64).sum();
         Ok(prepared)
+    }
+
+    /// Takes out what this process itself exported; gives how many.
+    fn leave(&self, read: &mut Read<Request>) -> u64 {
+        let left = self.instance.as_ref().map(|instance| read.request.leave(instance)).unwrap_or_default();
+        if !left.is_empty() {
+            read.notes.retain(|(place, _)| !left.iter().any(|left| left.contains(place)));
+            for (place, _) in &mut read.notes {
+                let before: u32 = left.iter().filter(|left| left.end <= *place).map(|left| left.end - left.start).sum();
+                *place -= before;
+            }
+        }
+        left.iter().map(|left| u64::from(left.end - left.start)).sum()
     }
 
     fn redactor(&self, caller: &Caller) -> &Redactor {
