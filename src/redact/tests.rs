@@ -5,6 +5,7 @@ mod custom;
 mod fields;
 mod floor;
 mod json;
+mod measured;
 mod strict;
 
 use super::*;
