@@ -23,9 +23,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::duck::Reader;
+use support::otlpload;
 use support::rows::files_below;
 use support::server::{Server, Setup};
-use support::{cache, shared};
 use tempfile::TempDir;
 
 /// What one run sends.
@@ -63,7 +63,7 @@ fn main() {
     let doors = value("--door").map_or_else(|| vec!["grpc".to_owned(), "http".to_owned()], |door| vec![door]);
     let compressions =
         value("--compression").map_or_else(|| vec!["none".to_owned(), "gzip".to_owned()], |kind| vec![kind]);
-    let otlpload = match otlpload() {
+    let otlpload = match otlpload::otlpload() {
         Ok(otlpload) => otlpload,
         Err(why) => return support::skip("ingest", &why),
     };
@@ -161,26 +161,4 @@ fn peak_kib(server: &Server) -> f64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.id())).expect("a running process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
     line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number")
-}
-
-/// The load generator, built once; the error says why there is none.
-fn otlpload() -> Result<PathBuf, String> {
-    let sources = shared().ok_or("there is no ../shared beside the project")?.join("tools/otlpload");
-    let mut text = fs::read_to_string(sources.join("Cargo.toml")).map_err(|error| error.to_string())?;
-    for file in files_below(&sources.join("src")) {
-        text.push_str(&fs::read_to_string(file).map_err(|error| error.to_string())?);
-    }
-    let folder = cache::installed(&format!("otlpload-{}", cache::short_hash(&text)), |folder| {
-        // A copy, for cargo writes a lock file beside the manifest.
-        fs::create_dir_all(folder.join("src")).map_err(|error| error.to_string())?;
-        fs::copy(sources.join("Cargo.toml"), folder.join("Cargo.toml")).map_err(|error| error.to_string())?;
-        for file in files_below(&sources.join("src")) {
-            let name = file.file_name().ok_or("a source has a name")?;
-            fs::copy(&file, folder.join("src").join(name)).map_err(|error| error.to_string())?;
-        }
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--release", "--manifest-path"]).arg(folder.join("Cargo.toml"));
-        cache::run(cargo.arg("--target-dir").arg(folder.join("target")))
-    })?;
-    Ok(folder.join("target/release/otlpload"))
 }

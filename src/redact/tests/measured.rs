@@ -64,8 +64,27 @@ impl Dice {
 
     fn words(&mut self, count: usize, by: &str) -> String {
         let words = [
-            "assessment", "quarter", "weather", "learning", "task", "risk", "pipeline", "summary", "invoice", "paris",
-            "model", "agent", "review", "estimate", "disk", "desk", "customer", "report", "basket", "token", "key",
+            "assessment",
+            "quarter",
+            "weather",
+            "learning",
+            "task",
+            "risk",
+            "pipeline",
+            "summary",
+            "invoice",
+            "paris",
+            "model",
+            "agent",
+            "review",
+            "estimate",
+            "disk",
+            "desk",
+            "customer",
+            "report",
+            "basket",
+            "token",
+            "key",
         ];
         (0..count).map(|_| self.one(&words)).collect::<Vec<_>>().join(by)
     }
@@ -97,7 +116,8 @@ impl Dice {
         let (country, letters, digits) =
             [("DE", 0, 18), ("GB", 4, 14), ("FR", 0, 23), ("PT", 0, 21), ("NL", 4, 10), ("ES", 0, 20)][self.below(6)];
         let account = format!("{}{}", self.run(UPPER, letters), self.run(DIGITS, digits));
-        let number: String = format!("{account}{country}00").chars().map(|c| c.to_digit(36).unwrap().to_string()).collect();
+        let number: String =
+            format!("{account}{country}00").chars().map(|c| c.to_digit(36).unwrap().to_string()).collect();
         let rest = number.bytes().fold(0u32, |rest, digit| (rest * 10 + u32::from(digit - b'0')) % 97);
         let plain = format!("{country}{:02}{account}", 98 - rest);
         if self.below(2) == 0 {
@@ -149,7 +169,9 @@ const SECRETS: &[Class] = &[
         let kind = dice.one(&["ghp_", "gho_", "ghs_", "ghu_", "ghr_"]);
         whole(format!("{kind}{}", dice.mixed("", 36)))
     }),
-    ("github_pat, fine-grained", false, |dice| whole(format!("github_pat_{}_{}", dice.mixed("", 22), dice.mixed("", 59)))),
+    ("github_pat, fine-grained", false, |dice| {
+        whole(format!("github_pat_{}_{}", dice.mixed("", 22), dice.mixed("", 59)))
+    }),
     ("slack_token", true, |dice| {
         whole(format!("xoxb-{}-{}-{}", dice.run(DIGITS, 12), dice.run(DIGITS, 12), dice.mixed("", 24)))
     }),
@@ -213,7 +235,10 @@ const SECRETS: &[Class] = &[
     ("webhook_url", false, |dice| {
         let secret = dice.mixed("", 24);
         match dice.below(2) {
-            0 => (format!("https://hooks.slack.com/services/T0{}/B0{}/{secret}", dice.run(UPPER, 7), dice.run(UPPER, 7)), secret),
+            0 => (
+                format!("https://hooks.slack.com/services/T0{}/B0{}/{secret}", dice.run(UPPER, 7), dice.run(UPPER, 7)),
+                secret,
+            ),
             _ => (format!("https://discord.com/api/webhooks/{}/{secret}", dice.run(DIGITS, 18)), secret),
         }
     }),
@@ -279,19 +304,25 @@ const CLEAN: &[(&str, fn(&mut Dice) -> String)] = &[
     ("time in nanoseconds", |dice| format!("17{}", dice.run(DIGITS, 17))),
     ("time in milliseconds", |dice| format!("17{}", dice.run(DIGITS, 11))),
     ("date and time", |dice| {
-        format!("2026-{:02}-{:02}T{:02}:30:00.{}Z", 1 + dice.below(12), 1 + dice.below(28), dice.below(24), dice.run(DIGITS, 6))
+        format!(
+            "2026-{:02}-{:02}T{:02}:30:00.{}Z",
+            1 + dice.below(12),
+            1 + dice.below(28),
+            dice.below(24),
+            dice.run(DIGITS, 6)
+        )
     }),
     ("float", |dice| format!("0.{}", dice.run(DIGITS, 16))),
     ("order number", |dice| format!("order 90{}", dice.run(DIGITS, 12))),
     ("version", |dice| format!("v{}.{}.{}", dice.below(30), dice.below(30), dice.below(30))),
-    ("path of a program", |dice| format!("/usr/lib/{}/{}.so.{}", dice.words(2, "/"), dice.words(1, "/"), dice.below(9))),
+    ("path of a program", |dice| {
+        format!("/usr/lib/{}/{}.so.{}", dice.words(2, "/"), dice.words(1, "/"), dice.below(9))
+    }),
     ("address of a page", |dice| format!("https://example.com/{}?page={}", dice.words(4, "/"), dice.below(900))),
     ("token counts", |dice| format!("max_tokens={} prompt_tokens: {}", dice.below(9000), dice.below(90_000))),
     ("key of words", |dice| format!("key: {} token: {}", dice.words(1, " "), dice.words(1, " "))),
     ("code", |dice| format!("let key = {}(token); // {}", dice.words(2, "_"), dice.words(3, " "))),
-    ("schema", |dice| {
-        format!("{{\"properties\":{{\"password\":{{\"type\":\"string\"}},\"n\":{}}}}}", dice.below(99))
-    }),
+    ("schema", |dice| format!("{{\"properties\":{{\"password\":{{\"type\":\"string\"}},\"n\":{}}}}}", dice.below(99))),
     ("vector", |dice| {
         let numbers: Vec<String> = (0..8).map(|_| format!("-0.{}", dice.run(DIGITS, 8))).collect();
         format!("[{}]", numbers.join(","))
@@ -314,7 +345,8 @@ fn recall_and_false_hits() {
             for _ in 0..SAMPLES {
                 let (text, secret) = make(&mut dice);
                 // Within JSON, a line break stays an escape.
-                let plain = if around.contains('{') && around.len() > 2 && around.contains('"') && around.contains(':') {
+                let plain = if around.contains('{') && around.len() > 2 && around.contains('"') && around.contains(':')
+                {
                     text
                 } else {
                     text.replace("\\n", "\n")

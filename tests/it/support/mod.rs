@@ -9,6 +9,7 @@ pub(crate) mod ledger;
 pub(crate) mod load;
 pub(crate) mod metrics;
 pub(crate) mod otlp_json;
+pub(crate) mod otlpload;
 pub(crate) mod provider;
 pub(crate) mod python;
 pub(crate) mod readme;
