@@ -40,9 +40,14 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     kind(source, draft);
     facts(source, draft);
     content(&source.attributes, &source.notes, draft);
-    for event in source.events.iter().filter(|event| event.name == OPERATION_DETAILS) {
-        content(&event.attributes, &source.notes, draft);
+    // Some tell each half by an event of its own, instructions first.
+    let told = || source.events.iter().filter(|event| event.name == OPERATION_DETAILS);
+    for event in told() {
+        messages(&event.attributes, &source.notes, draft);
         event.used.set(true);
+    }
+    for event in told() {
+        instructions(&event.attributes, &source.notes, draft);
     }
     for event in source.events.iter().filter(|event| event.name == "gen_ai.evaluation.result") {
         if draft.detail("evaluation", evaluation_json(&event.attributes)) {
@@ -389,8 +394,14 @@ fn prompt(attributes: &Attributes<'_>, draft: &mut Draft) {
     );
 }
 
-/// Messages and tool definitions, from a span, an event or a log record.
+/// Messages and tool definitions, from a span or a log record.
 fn content(attributes: &Attributes<'_>, notes: &Notes, draft: &mut Draft) {
+    messages(attributes, notes, draft);
+    instructions(attributes, notes, draft);
+}
+
+/// All but the instructions: those go before what was said.
+fn messages(attributes: &Attributes<'_>, notes: &Notes, draft: &mut Draft) {
     draft.tools_from(attributes, notes, "gen_ai.tool.definitions");
     if draft.is(event_type::TOOL_EXECUTION) {
         return;
@@ -398,7 +409,6 @@ fn content(attributes: &Attributes<'_>, notes: &Notes, draft: &mut Draft) {
     if draft.is(event_type::GRAPH_STEP) {
         draft.detail_from(attributes, "gen_ai.input.messages", "input");
         draft.detail_from(attributes, "gen_ai.output.messages", "output");
-        draft.detail_from(attributes, "gen_ai.system_instructions", "system_instructions");
         return;
     }
     if draft.is(event_type::EMBEDDING) {
@@ -408,7 +418,15 @@ fn content(attributes: &Attributes<'_>, notes: &Notes, draft: &mut Draft) {
     }
     draft.input_from(attributes, notes, "gen_ai.input.messages");
     draft.output_from(attributes, notes, "gen_ai.output.messages");
-    draft.system_from(attributes, notes, "gen_ai.system_instructions");
+}
+
+fn instructions(attributes: &Attributes<'_>, notes: &Notes, draft: &mut Draft) {
+    let key = "gen_ai.system_instructions";
+    if draft.is(event_type::GRAPH_STEP) {
+        draft.detail_from(attributes, key, "system_instructions");
+    } else if !draft.is(event_type::TOOL_EXECUTION) && !draft.is(event_type::EMBEDDING) {
+        draft.system_from(attributes, notes, key);
+    }
 }
 
 /// The one execution that a tool's span tells.

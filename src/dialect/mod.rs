@@ -4,25 +4,34 @@
 //! names the row's `dialect`; the others fill whole groups that it left empty. Nothing here fails, waits, logs or
 //! reads a clock. What does not land in a column goes to `details`, `attributes` or `notes`.
 
+mod adk;
+mod ag2;
+mod agent_framework;
 mod answer;
 mod attributes;
+mod autogen;
 mod context;
+mod crewai;
 mod draft;
 mod genai;
 mod genai_legacy;
+mod haystack;
 mod indexed;
 mod json;
 mod langchain;
 mod langfuse;
 mod langsmith;
 mod messages;
+mod microsoft_ai;
 mod notes;
 mod openinference;
 mod openllmetry;
 pub mod posted;
 mod probe;
+mod semantic_kernel;
 mod source;
 mod status;
+mod strands;
 mod usage;
 mod value;
 mod vercel;
@@ -45,11 +54,20 @@ use source::Scope;
 use source::Source;
 
 /// All dialects; of those that match a record the first leads.
-const DIALECTS: [Dialect; 7] = [
+const DIALECTS: [Dialect; 16] = [
     langfuse::DIALECT,
     langsmith::DIALECT,
+    adk::DIALECT,
+    strands::DIALECT,
+    agent_framework::DIALECT,
+    microsoft_ai::DIALECT,
+    semantic_kernel::DIALECT,
+    autogen::DIALECT,
     openinference::DIALECT,
     vercel::DIALECT,
+    ag2::DIALECT,
+    crewai::DIALECT,
+    haystack::DIALECT,
     openllmetry::DIALECT,
     genai::DIALECT,
     genai_legacy::DIALECT,
