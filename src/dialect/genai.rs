@@ -39,13 +39,14 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     }
     kind(source, draft);
     facts(source, draft);
-    content(&source.attributes, &source.notes, draft);
     // Some tell each half by an event of its own, instructions first.
     let told = || source.events.iter().filter(|event| event.name == OPERATION_DETAILS);
+    messages(&source.attributes, &source.notes, draft);
     for event in told() {
         messages(&event.attributes, &source.notes, draft);
         event.used.set(true);
     }
+    instructions(&source.attributes, &source.notes, draft);
     for event in told() {
         instructions(&event.attributes, &source.notes, draft);
     }
@@ -63,7 +64,8 @@ fn log(source: &Source<'_>, draft: &mut Draft) {
             kind(source, draft);
             draft.kind(event_type::CHAT_COMPLETION);
             facts(source, draft);
-            content(&source.attributes, &source.notes, draft);
+            messages(&source.attributes, &source.notes, draft);
+            instructions(&source.attributes, &source.notes, draft);
         }
         "gen_ai.evaluation.result" => {
             draft.kind(event_type::EVALUATION);
@@ -394,13 +396,7 @@ fn prompt(attributes: &Attributes<'_>, draft: &mut Draft) {
     );
 }
 
-/// Messages and tool definitions, from a span or a log record.
-fn content(attributes: &Attributes<'_>, notes: &Notes, draft: &mut Draft) {
-    messages(attributes, notes, draft);
-    instructions(attributes, notes, draft);
-}
-
-/// All but the instructions: those go before what was said.
+/// Messages and tool definitions; instructions go before what was said, and so are read after it.
 fn messages(attributes: &Attributes<'_>, notes: &Notes, draft: &mut Draft) {
     draft.tools_from(attributes, notes, "gen_ai.tool.definitions");
     if draft.is(event_type::TOOL_EXECUTION) {

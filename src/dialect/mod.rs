@@ -7,20 +7,31 @@
 mod adk;
 mod ag2;
 mod agent_framework;
+mod agno;
 mod answer;
+mod anthropic;
 mod attributes;
 mod autogen;
+mod braintrust;
+mod claude_code;
+mod codex;
+mod coding;
 mod context;
+mod copilot;
 mod crewai;
 mod draft;
+mod gemini_cli;
 mod genai;
 mod genai_legacy;
+mod genkit;
 mod haystack;
 mod indexed;
 mod json;
+mod laminar;
 mod langchain;
 mod langfuse;
 mod langsmith;
+mod mastra;
 mod messages;
 mod microsoft_ai;
 mod notes;
@@ -29,12 +40,15 @@ mod openllmetry;
 pub mod posted;
 mod probe;
 mod semantic_kernel;
+mod smolagents;
 mod source;
+mod spring_ai;
 mod status;
 mod strands;
 mod usage;
 mod value;
 mod vercel;
+mod vllm;
 
 use crate::event;
 use crate::event::Entry;
@@ -54,7 +68,7 @@ use source::Scope;
 use source::Source;
 
 /// All dialects; of those that match a record the first leads.
-const DIALECTS: [Dialect; 16] = [
+const DIALECTS: [Dialect; 29] = [
     langfuse::DIALECT,
     langsmith::DIALECT,
     adk::DIALECT,
@@ -64,10 +78,23 @@ const DIALECTS: [Dialect; 16] = [
     semantic_kernel::DIALECT,
     autogen::DIALECT,
     openinference::DIALECT,
+    agno::DIALECT,
+    smolagents::DIALECT,
     vercel::DIALECT,
+    genkit::DIALECT,
+    mastra::DIALECT,
+    laminar::DIALECT,
     ag2::DIALECT,
     crewai::DIALECT,
     haystack::DIALECT,
+    spring_ai::DIALECT,
+    braintrust::DIALECT,
+    claude_code::DIALECT,
+    codex::DIALECT,
+    gemini_cli::DIALECT,
+    copilot::DIALECT,
+    anthropic::DIALECT,
+    vllm::DIALECT,
     openllmetry::DIALECT,
     genai::DIALECT,
     genai_legacy::DIALECT,

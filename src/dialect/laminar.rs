@@ -1,0 +1,69 @@
+//! Laminar: OpenLLMetry's instrumentations, with a type, input, output and path of its own on spans of its decorators.
+//!
+//! Source: `lmnr` 0.8.
+
+use super::Dialect;
+use super::draft::Draft;
+use super::source::Source;
+use crate::event::ToolExecution;
+use crate::event::event_type;
+
+pub(super) const DIALECT: Dialect =
+    Dialect { name: "laminar", scopes: &["lmnr.tracer"], keys: &["lmnr."], read, ..Dialect::NONE };
+
+const INPUT: &str = "lmnr.span.input";
+const OUTPUT: &str = "lmnr.span.output";
+
+fn read(source: &Source<'_>, draft: &mut Draft) {
+    if source.is_log {
+        return;
+    }
+    let kind = match source.text("lmnr.span.type") {
+        Some("LLM") => Some(event_type::CHAT_COMPLETION),
+        Some("TOOL") => Some(event_type::TOOL_EXECUTION),
+        Some("EVALUATOR" | "HUMAN_EVALUATOR") => Some(event_type::EVALUATION),
+        // An instrumentation's own keys say what it is.
+        Some("DEFAULT") if source.has("gen_ai.operation.name") || source.has("llm.request.type") => None,
+        Some(_) => Some(event_type::GRAPH_STEP),
+        None => None,
+    };
+    if let Some(kind) = kind {
+        draft.kind(kind);
+    }
+    cost(source, draft);
+    draft.detail_from(&source.attributes, "lmnr.span.path", "path");
+    if draft.is(event_type::TOOL_EXECUTION) {
+        draft.tool(|| ToolExecution {
+            name: source.text("gen_ai.tool.name").unwrap_or(source.name).to_owned(),
+            call_id: source.text("gen_ai.tool.call.id").map(str::to_owned),
+            arguments: source.attributes.raw_json(INPUT),
+            result: source.attributes.raw_json(OUTPUT),
+            ..ToolExecution::default()
+        });
+    } else if draft.is(event_type::CHAT_COMPLETION) {
+        let told = |key: &str, indexed: &str| source.has(key) || source.attributes.below(indexed).next().is_some();
+        if !told("gen_ai.input.messages", "gen_ai.prompt.") {
+            draft.input_from(&source.attributes, &source.notes, INPUT);
+        }
+        if !told("gen_ai.output.messages", "gen_ai.completion.") {
+            draft.output_from(&source.attributes, &source.notes, OUTPUT);
+        }
+    } else if draft.has_kind() {
+        draft.detail_from(&source.attributes, INPUT, "input");
+        draft.detail_from(&source.attributes, OUTPUT, "output");
+    }
+}
+
+/// The whole, else the sum of both parts.
+fn cost(source: &Source<'_>, draft: &mut Draft) {
+    if source.has("gen_ai.usage.cost") || !source.has("gen_ai.usage.input_cost") {
+        return;
+    }
+    if let (Some(input), Some(output)) =
+        (source.number("gen_ai.usage.input_cost"), source.number("gen_ai.usage.output_cost"))
+    {
+        draft.cost(input + output, "gen_ai.usage.input_cost");
+        let json = format!("{{\"stated\":{{\"input\":{input:?},\"output\":{output:?}}}}}");
+        draft.detail("cost", json);
+    }
+}
