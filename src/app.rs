@@ -32,6 +32,7 @@ use crate::receiver::Accept;
 use crate::receiver::Auth;
 use crate::redact;
 use crate::redact::Key;
+use crate::redact::Policy;
 use crate::redact::Redactor;
 use crate::road;
 use crate::road::Road;
@@ -93,7 +94,7 @@ pub async fn serve(config: Config) -> Result<(), Ended> {
     let disk: Arc<dyn Disk> = Arc::new(OsDisk);
     let random = random().map_err(fault)?;
     let home = Home::claim(Arc::clone(&disk), &config.data_dir, &config.writer_name, random).map_err(storage)?;
-    let redactor = redactor(&config)?;
+    let (redactor, policies) = redactors(&config)?;
     let remote = Remote::open(&config.store_url(), &Config::environment()).map_err(|error| match error {
         UrlError::Folder { .. } => storage(error),
         error => Ended::Usage(anyhow!(error).context("store.url")),
@@ -123,14 +124,18 @@ pub async fn serve(config: Config) -> Result<(), Ended> {
 
     let doors = doors(&config);
     let mapper = Arc::new(dialect::Settings { keep_unknown: config.keep_unknown });
-    let door_road = receiver::Road::new(mapper, Arc::new(redactor), BTreeMap::new());
-    let auth = Auth::new(Vec::new(), Arc::clone(&clock));
+    let door_road = receiver::Road::new(mapper, redactor, policies);
+    let auth = Auth::new(config.keys.clone(), Arc::clone(&clock));
     let log = Arc::new(opened.wal.clone());
     let accept = Accept::new(&doors, door_road, log, auth, Arc::clone(&clock), Arc::clone(&metrics));
     let accept = Arc::new(accept);
     let bound = |error: BindError| fault(error);
     let grpc = receiver::bind_grpc(&doors, Arc::clone(&accept)).await.map_err(bound)?;
-    let http = receiver::bind_http(&doors, accept).await.map_err(bound)?;
+    let http = receiver::bind_http(&doors, Arc::clone(&accept)).await.map_err(bound)?;
+    let modelstat = receiver::bind_modelstat(&doors, accept).await.unwrap_or_else(|error| {
+        tracing::warn!("{}", chain(&error));
+        None
+    });
     let shown = Shown {
         metrics: Arc::clone(&metrics),
         readiness: Arc::clone(&readiness),
@@ -183,6 +188,9 @@ pub async fn serve(config: Config) -> Result<(), Ended> {
     say.start(&grpc.address(), &http.address(), &pages.address());
     parts.task(Stage::Doors, "OTLP over gRPC", |stop| grpc.run(stop));
     parts.task(Stage::Doors, "OTLP over HTTP", |stop| http.run(stop));
+    if let Some(modelstat) = modelstat {
+        parts.task(Stage::Doors, "modelstat's clients", |stop| modelstat.run(stop));
+    }
     parts.task(Stage::Admin, "admin pages", |stop| pages.run(stop));
     let saying = Arc::clone(&say);
     parts.task(Stage::Admin, "status line", |stop| async move { saying.follow(stop).await });
@@ -276,15 +284,27 @@ fn random() -> anyhow::Result<u64> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
-fn redactor(config: &Config) -> Result<Redactor, Ended> {
+/// By policy.
+type Redactors = BTreeMap<String, Arc<Redactor>>;
+
+/// The redactor of the configuration, and one for each policy that a credential may name.
+fn redactors(config: &Config) -> Result<(Arc<Redactor>, Redactors), Ended> {
     let key = match &config.redaction.hash_key {
         Some(text) => Key::from_text(text).context("redaction.hash_key").map_err(Ended::Usage)?,
         None => redact::load_or_create(&config.data_dir).context("read or make redaction.key").map_err(storage)?,
     };
-    Redactor::new(&config.redaction, key).map_err(|faults| {
-        let lines: Vec<String> = faults.iter().map(|fault| chain(fault)).collect();
-        Ended::Usage(anyhow!("redaction: {}", lines.join("; ")))
-    })
+    let of = |policy| {
+        let config = redact::Config { policy, ..config.redaction.clone() };
+        Redactor::new(&config, key.clone()).map(Arc::new).map_err(|faults| {
+            let lines: Vec<String> = faults.iter().map(|fault| chain(fault)).collect();
+            Ended::Usage(anyhow!("redaction: {}", lines.join("; ")))
+        })
+    };
+    let mut policies = BTreeMap::new();
+    for policy in [Policy::Floor, Policy::Strict, Policy::None] {
+        policies.insert(policy.as_str().to_owned(), of(policy)?);
+    }
+    Ok((of(config.redaction.policy)?, policies))
 }
 
 fn log(config: &Config) -> wal::Config {
@@ -305,6 +325,7 @@ fn doors(config: &Config) -> receiver::Config {
         http_endpoint: config.http_endpoint.clone(),
         max_request: bytes(config.max_request),
         in_flight: bytes(config.in_flight),
+        posted: config.posted.clone(),
         ..receiver::Config::default()
     }
 }

@@ -14,6 +14,11 @@ use crate::lake::jsonl;
 use crate::lake::jsonl::ToolCallForm;
 use crate::lake::partition::Template;
 use crate::lake::partition::TemplateError;
+use crate::receiver::Caller;
+use crate::receiver::auth::Keys;
+use crate::receiver::auth::Source;
+use crate::receiver::posted;
+use crate::receiver::signature;
 use crate::redact;
 pub use reader::Faults;
 pub use reader::Key;
@@ -45,6 +50,14 @@ keys! {
     "receivers.otlp.http.endpoint" = "127.0.0.1:4318": "Where OTLP over HTTP is received.";
     "receivers.otlp.max_request" = "64MiB": "The largest request, decompressed; a larger one is refused for good.";
     "receivers.otlp.in_flight" = "256MiB": "Bytes of requests under way at once; beyond, senders are asked to retry.";
+    "auth.keys" = "": "List of {key or file, tenant, app, policy, prefix}: who may send, with Authorization: Bearer. None: all.";
+    "receivers.modelstat.endpoint" = "127.0.0.1:4319": "Where modelstat's clients post by default; none for nowhere. Taken by another: a warning.";
+    "receivers.huggingplace.times" = "seconds": "What a bare number in its response_time is: seconds or milliseconds.";
+    "receivers.text_markers" = "stackspot": "Words, parted by commas, of providers and models that write tool calls as text, or none.";
+    "webhooks.public_url" = "": "Where the doors are seen from outside, https://host: Twilio signs it.";
+    "webhooks.signatures" = "required": "required, or none: then a key of auth.keys counts, as at other doors.";
+    "webhooks.meta" = "": "List of {secret or secret_file, verify_token, tenant, app, policy, prefix} of apps of Meta.";
+    "webhooks.twilio" = "": "List of {secret or secret_file, tenant, app, policy, prefix} of accounts of Twilio.";
     "admin.endpoint" = "127.0.0.1:13133": "Where health, readiness, metrics and status are served.";
     "data.dir" = "./data": "Folder of the write-ahead log and the outbox, and of the lake where store.url names none.";
     "writer.name" = "chatlake": "Begins the names of this writer's objects; a random id made with data.dir follows.";
@@ -88,6 +101,8 @@ pub struct Config {
     pub http_endpoint: String,
     pub max_request: u64,
     pub in_flight: u64,
+    pub keys: Vec<Keys>,
+    pub posted: posted::Config,
     pub admin_endpoint: String,
     pub data_dir: PathBuf,
     pub writer_name: String,
@@ -226,6 +241,8 @@ impl Config {
             http_endpoint: r.must("receivers.otlp.http.endpoint", endpoint),
             max_request: r.must("receivers.otlp.max_request", positive),
             in_flight: r.must("receivers.otlp.in_flight", positive),
+            keys: keys(&mut r),
+            posted: posted(&mut r),
             admin_endpoint: r.must("admin.endpoint", endpoint),
             data_dir: r.must("data.dir", text).into(),
             writer_name: r.must("writer.name", writer_name),
@@ -298,6 +315,93 @@ impl Config {
         }
         out
     }
+}
+
+/// An entry of `auth.keys` as it is written.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct KeyEntry {
+    key: Option<String>,
+    file: Option<PathBuf>,
+    tenant: Option<String>,
+    app: Option<String>,
+    policy: Option<String>,
+    prefix: Option<String>,
+}
+
+/// Who may send. Keys are not printed.
+fn keys(r: &mut Reader) -> Vec<Keys> {
+    const PATH: &str = "auth.keys";
+    let entries: Vec<KeyEntry> = r.tree(PATH, |entries: &Vec<KeyEntry>| not_shown(entries.len()));
+    let mut keys = Vec::new();
+    for entry in entries {
+        let source = match (entry.key, entry.file) {
+            (Some(key), None) if !key.trim().is_empty() => Source::Key(key),
+            (None, Some(file)) => Source::File(file),
+            (Some(_), None) => {
+                r.fault(format!("{PATH}: a key is empty"));
+                continue;
+            }
+            _ => {
+                r.fault(format!("{PATH}: an entry has a key or a file, one of them"));
+                continue;
+            }
+        };
+        if !entry.policy.as_deref().is_none_or(|policy| matches!(policy, "floor" | "strict" | "none")) {
+            r.fault(format!("{PATH}: policy is none of floor, strict, none"));
+        }
+        let tenant = entry.tenant.unwrap_or_else(|| Caller::default().tenant);
+        let caller = Caller { tenant, app: entry.app, policy: entry.policy, prefix: entry.prefix };
+        keys.push(Keys { source, caller });
+    }
+    keys
+}
+
+/// What is printed of a list that holds secrets.
+fn not_shown(count: usize) -> String {
+    if count == 0 { String::new() } else { format!("{count} of them, not shown for their secrets") }
+}
+
+/// What the doors of logging SDKs and webhooks are set to.
+fn posted(r: &mut Reader) -> posted::Config {
+    use crate::dialect::posted::TimeUnit;
+    const NONE: &str = "none";
+    const UNITS: &[(&str, TimeUnit)] = &[("seconds", TimeUnit::Seconds), ("milliseconds", TimeUnit::Milliseconds)];
+    let or_none = |text: &str| if text == NONE { Ok(None) } else { endpoint(text).map(Some) };
+    let words = |text: &str| {
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty() && *word != NONE);
+        Ok(words.map(str::to_owned).collect::<Vec<_>>())
+    };
+    let modelstat_endpoint = r.must("receivers.modelstat.endpoint", or_none);
+    let reading = crate::dialect::posted::Config {
+        huggingplace_times: r.must("receivers.huggingplace.times", |text| word(text, UNITS)),
+        text_markers: r.must("receivers.text_markers", words),
+    };
+    let webhooks = signature::Config {
+        public_url: r.get("webhooks.public_url", public_url),
+        unsigned: r.must("webhooks.signatures", |text| word(text, &[("required", false), ("none", true)])),
+        meta: senders(r, "webhooks.meta"),
+        twilio: senders(r, "webhooks.twilio"),
+    };
+    posted::Config { modelstat_endpoint, reading, webhooks }
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    match text.starts_with("https://") || text.starts_with("http://") {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} is no URL: write https://host")),
+    }
+}
+
+/// Senders of webhooks. Their secrets are not printed.
+fn senders(r: &mut Reader, path: &'static str) -> Vec<signature::Sender> {
+    let senders = r.tree(path, |senders: &Vec<signature::Sender>| not_shown(senders.len()));
+    for sender in &senders {
+        if let Err(fault) = sender.check() {
+            r.fault(format!("{path}: {fault}"));
+        }
+    }
+    senders
 }
 
 fn redaction(r: &mut Reader) -> redact::Config {

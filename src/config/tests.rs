@@ -56,3 +56,48 @@ fn what_is_printed_reads_back_the_same() {
     let again = read(&config.to_yaml(), &[]).unwrap();
     assert_eq!(config.shown, again.shown);
 }
+
+#[test]
+fn webhook_secrets_are_read_and_not_printed() {
+    let text =
+        "webhooks:\n  public_url: https://x.example\n  meta: [{secret: '${env:APP}', verify_token: t, tenant: a}]\n";
+    let config =
+        read(text, &[("APP", "hush"), ("CHATLAKE_WEBHOOKS__TWILIO", "[{secret_file: /run/s, prefix: p}]")]).unwrap();
+    assert_eq!(config.posted.webhooks.meta[0].secret, Some(signature::Secret::new("hush")));
+    assert_eq!(config.posted.webhooks.twilio[0].prefix.as_deref(), Some("p"));
+    assert!(!config.to_yaml().contains("hush") && !format!("{config:?}").contains("hush"));
+    for (bad, fault) in [
+        ("[{verify_token: t}]", "neither secret nor secret_file"),
+        ("[{secret: ''}]", "a secret is empty"),
+        ("[{secret: s, policy: all}]", "policy is none of"),
+        ("[{secrets: s}]", "unknown field"),
+    ] {
+        let faults = read(&format!("webhooks: {{meta: {bad}}}"), &[]).unwrap_err().to_string();
+        assert!(faults.contains("webhooks.meta: ") && faults.contains(fault), "{bad}: {faults}");
+    }
+    assert!(read("webhooks: {public_url: x.example}", &[]).is_err());
+}
+
+#[test]
+fn the_door_of_modelstat_can_be_shut() {
+    let of = |text: &str| read(text, &[]).unwrap().posted;
+    assert_eq!(of("").modelstat_endpoint.as_deref(), Some(posted::MODELSTAT));
+    assert_eq!(of("receivers: {modelstat: {endpoint: none}}").modelstat_endpoint, None);
+    assert_eq!(of("receivers: {text_markers: 'a, b'}").reading.text_markers, ["a", "b"]);
+    assert!(of("receivers: {text_markers: none}").reading.text_markers.is_empty());
+}
+
+#[test]
+fn keys_name_their_bearers_and_are_not_printed() {
+    let text = "auth: {keys: [{key: '${env:K}', tenant: a, app: shop}, {file: /run/keys, policy: strict, prefix: p}]}";
+    let config = read(text, &[("K", "hush-key")]).unwrap();
+    assert_eq!(config.keys[0].caller.app.as_deref(), Some("shop"));
+    assert_eq!(
+        (config.keys[1].caller.tenant.as_str(), config.keys[1].caller.prefix.as_deref()),
+        ("default", Some("p"))
+    );
+    assert!(!config.to_yaml().contains("hush-key") && !format!("{config:?}").contains("hush-key"));
+    for bad in ["[{}]", "[{key: ''}]", "[{key: a, file: b}]", "[{key: a, policy: all}]", "[{keys: a}]", "a"] {
+        assert!(read(&format!("auth: {{keys: {bad}}}"), &[]).is_err(), "{bad}");
+    }
+}

@@ -15,7 +15,13 @@ use super::budget::Budget;
 use super::budget::Held;
 use super::log::FULL;
 use super::otlp;
+use super::posted::Taken as Taking;
+use super::replay::Replays;
+use super::signature::Signatures;
 use crate::clock::Clock;
+use crate::dialect::posted;
+use crate::dialect::posted::Malformed;
+use crate::dialect::posted::Posted;
 use crate::metrics::Metrics;
 use ::http::HeaderMap;
 use axum::body::Body;
@@ -42,6 +48,23 @@ pub struct Accept {
     body_timeout: Duration,
     answer_timeout: Duration,
     longest_wait: Duration,
+    doors: Doors,
+}
+
+/// What the doors know that are no OTLP.
+#[derive(Debug)]
+pub(super) struct Doors {
+    pub(super) reading: posted::Config,
+    pub(super) signatures: Signatures,
+    pub(super) replays: Replays,
+}
+
+/// A posted body before it is read.
+pub(super) struct PostedWire {
+    pub(super) bytes: Bytes,
+    pub(super) coding: Coding,
+    pub(super) held: Held,
+    pub(super) deadline: Duration,
 }
 
 /// What was taken.
@@ -78,11 +101,17 @@ impl Accept {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let doors = Doors {
+            reading: config.posted.reading.clone(),
+            signatures: Signatures::new(&config.posted.webhooks, Arc::clone(&clock)),
+            replays: Replays::default(),
+        };
         Self {
             road,
             log,
             auth,
             clock,
+            doors,
             budget: Budget::new(config.in_flight.max(config.max_request), Arc::clone(&metrics)),
             metrics,
             max_request: config.max_request,
@@ -108,7 +137,22 @@ impl Accept {
     /// Judges a request by its head: who sends it, and whether there is room at all.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Rejected> {
         let caller = self.auth.caller(headers)?;
-        if self.log.has_room() { Ok(caller) } else { Err(Rejected::Unavailable { reason: FULL, after: FULL_FOR }) }
+        self.room().map(|()| caller)
+    }
+
+    /// Whether there is room at all.
+    pub(super) fn room(&self) -> Result<(), Rejected> {
+        if self.log.has_room() { Ok(()) } else { Err(Rejected::Unavailable { reason: FULL, after: FULL_FOR }) }
+    }
+
+    /// Room of which nothing is taken yet.
+    #[cfg(test)]
+    pub(super) fn hold(&self) -> Held {
+        self.budget.hold()
+    }
+
+    pub(super) fn doors(&self) -> &Doors {
+        &self.doors
     }
 
     /// Reads a body, within the time that its sender waits if that is known.
@@ -183,6 +227,29 @@ impl Accept {
         }
         self.metrics.rejected("no_ids", prepared.invalid);
         Ok(Taken { rejected: prepared.invalid, why: if prepared.invalid > 0 { NO_IDS } else { "" } })
+    }
+
+    /// Takes a posted body: once this succeeds, what `read` finds in it is on stable storage.
+    pub(super) async fn take_posted(
+        &self,
+        door: &'static str,
+        caller: &Caller,
+        mut wire: PostedWire,
+        read: impl Fn(&[u8]) -> Result<Posted, Malformed>,
+    ) -> Result<Taking, Rejected> {
+        let prepared = self.compute(wire.bytes.len(), || {
+            let body = body::decompress(wire.coding, wire.bytes.clone(), self.max_request, &mut wire.held)?;
+            self.metrics.request_body_bytes.add(body.len() as u64);
+            self.road.prepare_posted(door, &body, caller, self.clock.wall_micros(), read)
+        })?;
+        if prepared.panicked > 0 {
+            self.metrics.panics.add(prepared.panicked);
+            tracing::error!(records = prepared.panicked, door, "records whose mapping panicked were quarantined");
+        }
+        if let Some(redacted) = prepared.redacted {
+            self.append(vec![redacted], wire.deadline).await?;
+        }
+        Ok(Taking { answer: prepared.answer, outcome: prepared.outcome })
     }
 
     async fn append(&self, request: Vec<crate::redact::Redacted>, deadline: Duration) -> Result<(), Rejected> {

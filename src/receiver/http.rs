@@ -5,6 +5,7 @@
 //! | `/v1/traces`, `/v1/logs` | a request in `application/x-protobuf` or `application/json` |
 //! | `/v1/metrics` | the same; answered with a partial success that says why nothing is kept |
 //! | `/health` | GET: 200 |
+//! | others | see [`posted`] |
 //!
 //! Answers are in the request's encoding: the export response with 200, a `google.rpc.Status` else.
 
@@ -15,6 +16,7 @@ use super::Signal;
 use super::accept::Taken;
 use super::accept::Wire;
 use super::body::Coding;
+use super::posted;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -62,9 +64,20 @@ pub(super) fn router(accept: Arc<Accept>) -> Router {
         .route("/v1/traces", export(Path::Traces))
         .route("/v1/logs", export(Path::Logs))
         .route("/v1/metrics", export(Path::Metrics))
-        .route("/health", get(|| async { "{\"status\":\"ok\"}" }))
+        .route("/health", get(health))
+        .merge(posted::routes())
         .fallback(lost)
         .with_state(accept)
+}
+
+/// Says that the process listens.
+pub(super) async fn health() -> &'static str {
+    "{\"status\":\"ok\"}"
+}
+
+/// How long the body will be, where the head says so.
+pub(super) fn length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok())
 }
 
 pub(super) fn on_panic() -> Response<Body> {
@@ -99,7 +112,7 @@ async fn handle(accept: &Accept, path: Path, headers: &HeaderMap, body: &mut Bod
     let encoding = encoding(headers)?;
     let coding = coding(headers)?;
     let caller = accept.admit(headers)?;
-    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let length = length(headers);
     let start = accept.now();
     let (bytes, held) = accept.read(body, 0, |_| length, None).await?;
     let deadline = accept.deadline(start, None);
@@ -131,7 +144,7 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Rejected> {
     )))
 }
 
-fn coding(headers: &HeaderMap) -> Result<Coding, Rejected> {
+pub(super) fn coding(headers: &HeaderMap) -> Result<Coding, Rejected> {
     let mut named = headers.get_all(CONTENT_ENCODING).iter();
     let coding = named.next().map_or("", |value| value.to_str().unwrap_or("?"));
     match named.next() {
@@ -204,7 +217,7 @@ fn refuse(rejected: &Rejected, headers: &HeaderMap) -> Response<Body> {
 
 /// Reads on for a while what will not be used: an HTTP/1.1 client that is still sending would else see its connection
 /// reset, and not the answer.
-async fn drain(body: Body) {
+pub(super) async fn drain(body: Body) {
     const LONGEST: Duration = Duration::from_secs(2);
     const MOST: usize = 256 << 20;
     let mut chunks = body.into_data_stream();

@@ -16,8 +16,11 @@ mod log;
 mod mend;
 pub mod otlp;
 pub mod otlp_json;
+pub mod posted;
 mod rejected;
+mod replay;
 mod road;
+pub mod signature;
 
 pub use accept::Accept;
 pub use auth::Auth;
@@ -65,6 +68,8 @@ pub struct Config {
     pub longest_wait: Duration,
     /// What each listener bears.
     pub limits: Limits,
+    /// The doors that are no OTLP.
+    pub posted: posted::Config,
 }
 
 impl Default for Config {
@@ -78,6 +83,7 @@ impl Default for Config {
             answer_timeout: Duration::from_secs(8),
             longest_wait: Duration::from_secs(30),
             limits: Limits::default(),
+            posted: posted::Config::default(),
         }
     }
 }
@@ -124,6 +130,20 @@ pub async fn bind_http(config: &Config, accept: Arc<Accept>) -> Result<Bound, Bi
     let metrics = Arc::clone(accept.metrics());
     let service = Service { router: http::router(accept), on_panic: http::on_panic, metrics };
     Ok(Bound { listener, service, limits: config.limits.clone() })
+}
+
+/// Binds the door that modelstat's clients look for by default; none where the configuration has none. That it cannot
+/// be had is no reason not to serve: the caller warns.
+///
+/// # Errors
+/// When its address cannot be had.
+pub async fn bind_modelstat(config: &Config, accept: Arc<Accept>) -> Result<Option<Bound>, BindError> {
+    const SETTING: &str = "receivers.modelstat.endpoint (CHATLAKE_RECEIVERS__MODELSTAT__ENDPOINT)";
+    let Some(endpoint) = &config.posted.modelstat_endpoint else { return Ok(None) };
+    let listener = net::bind(endpoint, "modelstat's clients", SETTING).await?;
+    let metrics = Arc::clone(accept.metrics());
+    let service = Service { router: posted::modelstat_router(accept), on_panic: http::on_panic, metrics };
+    Ok(Some(Bound { listener, service, limits: config.limits.clone() }))
 }
 
 #[cfg(test)]

@@ -45,6 +45,9 @@ pub enum Rejected {
     /// It carries no credential, or none that is known.
     #[error("{0}")]
     Unauthenticated(&'static str),
+    /// Whoever sends it may not: the signature is not one of those that count.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// Its content type or compression is not known here.
     #[error("{0}")]
     Unsupported(String),
@@ -76,6 +79,7 @@ impl Rejected {
             Self::Malformed(_) => "malformed",
             Self::TooLarge { .. } => "too_large",
             Self::Unauthenticated(_) => "unauthenticated",
+            Self::Forbidden(_) => "forbidden",
             Self::Unsupported(_) => "unsupported",
             Self::NoSuchPath(_) => "no_such_path",
             Self::NoSuchMethod(_) => "no_such_method",
@@ -88,6 +92,7 @@ impl Rejected {
         let code = match self {
             Self::Malformed(_) | Self::TooLarge { .. } => Code::InvalidArgument,
             Self::Unauthenticated(_) => Code::Unauthenticated,
+            Self::Forbidden(_) => Code::PermissionDenied,
             Self::Unsupported(_) | Self::NoSuchPath(_) | Self::NoSuchMethod(_) => Code::Unimplemented,
             Self::Unavailable { .. } => Code::Unavailable,
         };
@@ -100,6 +105,7 @@ impl Rejected {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NoSuchPath(_) => StatusCode::NOT_FOUND,
             Self::NoSuchMethod(_) => StatusCode::METHOD_NOT_ALLOWED,

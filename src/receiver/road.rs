@@ -291,7 +291,7 @@ impl Road {
         left.iter().map(|left| u64::from(left.end - left.start)).sum()
     }
 
-    fn redactor(&self, caller: &Caller) -> &Redactor {
+    pub(super) fn redactor(&self, caller: &Caller) -> &Redactor {
         caller.policy.as_ref().and_then(|policy| self.policies.get(policy)).unwrap_or(&self.redactor)
     }
 }

@@ -359,7 +359,7 @@ fn headers(node: &Node<'_>) -> String {
     for (key, value) in node.entries() {
         match value {
             _ if SECRET_HEADERS.contains(&key.to_ascii_lowercase().as_str()) => {
-                fields.json(key, &json::string("[left out]"))
+                fields.json(key, &json::string("[left out]"));
             }
             _ => fields.node(key, Some(value)),
         }

@@ -47,6 +47,11 @@ pub use stackifier::object;
 pub use whatsapp::meta;
 pub use whatsapp::twilio;
 
+/// The fields of a form in the order sent.
+pub fn form(body: &[u8]) -> Vec<(String, String)> {
+    body::form(&body::text(body))
+}
+
 /// How posted bodies are read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -107,7 +112,7 @@ impl Posted {
         match read {
             Ok(record) => self.push(record),
             Err(Bad { reason, text }) => {
-                self.push(Partial { kind: Kind::Dead.into(), dead: Some(Dead { reason, text }), ..Partial::default() })
+                self.push(Partial { kind: Kind::Dead.into(), dead: Some(Dead { reason, text }), ..Partial::default() });
             }
         }
     }

@@ -127,7 +127,13 @@ mod tests {
         rows
     }
 
-    fn event(id: &str, kind: &str, second: u32, parent: Option<&str>, payload: serde_json::Value) -> serde_json::Value {
+    fn event(
+        id: &str,
+        kind: &str,
+        second: u32,
+        parent: Option<&str>,
+        payload: &serde_json::Value,
+    ) -> serde_json::Value {
         serde_json::json!({
             "event_id": id, "run_id": "run", "timestamp": format!("2026-11-21T01:00:{second:02}.500000Z"),
             "event_type": kind, "user_id": "u", "parent_event_id": parent, "payload": payload,
@@ -142,10 +148,10 @@ mod tests {
         let answered = json!({"model_name": "gpt-4o", "provider": "openai", "response_text": "Hello", "usage":
             {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}});
         json!([
-            event("q", "llm.request", 1, None, asked),
-            event("c1", "llm.streaming_chunk", 2, Some("q"), chunk("Hel", 0)),
-            event("c2", "llm.streaming_chunk", 3, Some("c1"), chunk("lo", 1)),
-            event("r", "llm.response", 4, Some("c2"), answered),
+            event("q", "llm.request", 1, None, &asked),
+            event("c1", "llm.streaming_chunk", 2, Some("q"), &chunk("Hel", 0)),
+            event("c2", "llm.streaming_chunk", 3, Some("c1"), &chunk("lo", 1)),
+            event("r", "llm.response", 4, Some("c2"), &answered),
         ])
     }
 

@@ -66,7 +66,7 @@ fn a_resend_is_dropped_and_another_body_under_its_id_is_kept_and_marked() {
 fn a_mark_outlives_the_wait() {
     let mut story = Story::new();
     let asked = posted("q", "llm.request", Some("q"));
-    story.tell(1, &[asked.clone()]);
+    story.tell(1, std::slice::from_ref(&asked));
     story.tell(1, &[said(asked, "other"), posted("r", "llm.response", Some("q"))]);
     let folded = story.tell(10, &[]);
     assert_eq!(ids(&folded).len(), 3);
