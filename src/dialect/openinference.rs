@@ -317,14 +317,6 @@ fn tool(source: &Source<'_>, draft: &mut Draft) {
         tool
     });
     draft.detail_from(attributes, "tool.description", "description");
-    mime_types(source);
-}
-
-fn mime_types(source: &Source<'_>) {
-    // They say how to read what has been read.
-    for key in ["input.mime_type", "output.mime_type"] {
-        source.attributes.mark(key);
-    }
 }
 
 fn embedding(source: &Source<'_>, draft: &mut Draft) {
@@ -379,7 +371,6 @@ fn documents(source: &Source<'_>, draft: &mut Draft) {
             }
         }
     }
-    mime_types(source);
 }
 
 /// A document, its metadata as JSON and not as text of it.
@@ -411,7 +402,6 @@ fn agent(source: &Source<'_>, draft: &mut Draft) {
             draft.output_from(&source.attributes, &source.notes, key);
         }
     }
-    mime_types(source);
 }
 
 /// Input and output of a step, as they are.
@@ -419,11 +409,8 @@ fn sides(source: &Source<'_>, draft: &mut Draft) {
     if !draft.has_kind() {
         return;
     }
-    let input = draft.detail_from(&source.attributes, "input.value", "input");
-    let output = draft.detail_from(&source.attributes, "output.value", "output");
-    if input || output {
-        mime_types(source);
-    }
+    draft.detail_from(&source.attributes, "input.value", "input");
+    draft.detail_from(&source.attributes, "output.value", "output");
 }
 
 /// Annotations and evaluations, on the span itself or on one that links to what they judge.

@@ -15,6 +15,9 @@ pub(super) fn read(source: &Source<'_>, draft: &mut Draft) {
     if draft.row.error.is_none() {
         draft.row.error = error;
     }
+    if !source.status_message.is_empty() && !is_told(source.status_message, draft.row.error.as_ref()) {
+        draft.detail("status_message", crate::event::json::string(source.status_message));
+    }
     if draft.row.status.is_some() {
         return;
     }
@@ -65,6 +68,16 @@ fn error_of(source: &Source<'_>) -> Option<Error> {
             .map(|code| code.into_owned());
     }
     failed.then_some(error)
+}
+
+/// Whether the error's message says a status message, alone or after the error's type.
+fn is_told(status_message: &str, error: Option<&Error>) -> bool {
+    let Some(message) = error.and_then(|error| error.message.as_deref()) else { return false };
+    let type_before = |rest: &str| {
+        let kind = rest.trim_end().trim_end_matches(':');
+        error.and_then(|error| error.r#type.as_deref()).is_some_and(|known| same_type(known, kind))
+    };
+    message.contains(status_message) || status_message.strip_suffix(message).is_some_and(type_before)
 }
 
 fn exception(attributes: &super::attributes::Attributes<'_>, error: &mut Error) {

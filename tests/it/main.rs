@@ -11,6 +11,7 @@
 mod bucket;
 mod cli;
 mod collector;
+mod conserve;
 mod corpus;
 mod crash;
 mod doors;

@@ -1,0 +1,311 @@
+//! Nothing is lost and nothing is made up: what stands in the requests stands in the rows, and the other way round.
+//!
+//! With `unknown: keep` every text of the recordings is found in some row; with the default, every text of the records
+//! that were kept. Texts that are JSON are opened, in the requests and in the rows.
+
+use super::support::corpus::{self, Request, Run, Signal};
+use super::support::rows::{self, Row};
+use super::support::server::program;
+use chatlake::dialect::{self, Read};
+use chatlake::event::Kind;
+use chatlake::receiver::otlp_json;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use prost::Message as _;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Shorter texts are found by chance.
+const SHORTEST: usize = 12;
+
+/// Everything recorded, or what the project carries of it.
+fn runs() -> Vec<Run> {
+    corpus::recorded().unwrap_or_else(corpus::golden)
+}
+
+/// The rows of a run, unredacted.
+fn rows_of(run: &Run, unknown: &str) -> Vec<Row> {
+    let mut command = program();
+    command.env("CHATLAKE_UNKNOWN", unknown).env("CHATLAKE_REDACTION__POLICY", "none");
+    let output = command.arg("convert").arg(&run.folder).args(["--to", "-"]).output().expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    rows::parse(std::str::from_utf8(&output.stdout).expect("rows are UTF-8"))
+}
+
+/// Texts, opened.
+#[derive(Default)]
+struct Texts(BTreeSet<String>);
+
+impl Texts {
+    fn text(&mut self, text: &str) {
+        let inside = text.trim_start().starts_with(['{', '[', '"']);
+        match inside.then(|| serde_json::from_str::<Value>(text).ok()).flatten() {
+            Some(value) => self.json(&value),
+            None if text.trim().chars().count() >= SHORTEST => {
+                self.0.insert(text.trim().to_owned());
+            }
+            None => {}
+        }
+    }
+
+    fn json(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.text(text),
+            Value::Array(items) => items.iter().for_each(|item| self.json(item)),
+            Value::Object(object) => {
+                for (_, value) in object.iter().filter(|(key, value)| !(*key == "type" && is_word(value))) {
+                    self.json(value);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn any(&mut self, value: &AnyValue) {
+        match &value.value {
+            Some(any_value::Value::StringValue(text)) => self.text(text),
+            Some(any_value::Value::ArrayValue(list)) => list.values.iter().for_each(|value| self.any(value)),
+            Some(any_value::Value::KvlistValue(map)) => {
+                let is_type = |one: &&KeyValue| one.key == "type";
+                map.values.iter().filter(|one| !is_type(one)).filter_map(|one| one.value.as_ref()).for_each(|value| self.any(value));
+            }
+            _ => {}
+        }
+    }
+
+    fn attributes(&mut self, attributes: &[KeyValue]) {
+        attributes.iter().filter_map(|one| one.value.as_ref()).for_each(|value| self.any(value));
+    }
+}
+
+/// Whether it is a word such as `tool_call_response`: as the type of a part it says what the row says by its form.
+fn is_word(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+}
+
+/// All that some JSON says, one piece a line: keys too, and texts both as they stand and opened.
+fn all_said(value: &Value, out: &mut String) {
+    match value {
+        Value::String(text) => {
+            out.push_str(text);
+            out.push('\n');
+            let inside = text.trim_start().starts_with(['{', '[', '"']);
+            if let Some(inner) = inside.then(|| serde_json::from_str::<Value>(text).ok()).flatten() {
+                all_said(&inner, out);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| all_said(item, out)),
+        Value::Object(object) => {
+            for (key, value) in object {
+                out.push_str(key);
+                out.push('\n');
+                all_said(value, out);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn hex(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One record: whose it is, what it says, whether a dialect knows it.
+struct Told {
+    trace: String,
+    span: String,
+    is_span: bool,
+    known: bool,
+    texts: Texts,
+}
+
+fn reads(read: &[Read]) -> Vec<bool> {
+    let known = |partial: &chatlake::event::Partial| {
+        partial.part.is_some() || partial.row.as_ref().is_some_and(|row| !row.event_type.is_empty())
+    };
+    let mut by_place = BTreeMap::new();
+    for (place, partial) in read.iter().flat_map(|read| &read.records) {
+        assert!(matches!(partial.kind(), Kind::Span | Kind::Log));
+        by_place.insert(*place, known(partial));
+    }
+    by_place.into_values().collect()
+}
+
+/// Every record of a request. Resource and scope are shared; they count as told by each of their records.
+fn told(request: &Request) -> Vec<Told> {
+    let settings = dialect::Settings { keep_unknown: false };
+    let mut all = Vec::new();
+    match request.signal {
+        Signal::Traces => {
+            let spans = traces(request);
+            let mut known = reads(&dialect::traces(spans.clone(), &settings)).into_iter();
+            for of_resource in &spans.resource_spans {
+                for of_scope in &of_resource.scope_spans {
+                    for span in &of_scope.spans {
+                        let mut texts = Texts::default();
+                        of_resource.resource.iter().for_each(|resource| texts.attributes(&resource.attributes));
+                        of_scope.scope.iter().for_each(|scope| texts.text(&scope.name));
+                        texts.text(&span.name);
+                        texts.attributes(&span.attributes);
+                        for event in &span.events {
+                            texts.text(&event.name);
+                            texts.attributes(&event.attributes);
+                        }
+                        span.links.iter().for_each(|link| texts.attributes(&link.attributes));
+                        span.status.iter().for_each(|status| texts.text(&status.message));
+                        let (trace, span) = (hex(&span.trace_id), hex(&span.span_id));
+                        all.push(Told { trace, span, is_span: true, known: known.next().expect("a partial"), texts });
+                    }
+                }
+            }
+        }
+        Signal::Logs => {
+            let logs = logs(request);
+            let mut known = reads(&dialect::logs(logs.clone(), &settings)).into_iter();
+            for of_resource in &logs.resource_logs {
+                for of_scope in &of_resource.scope_logs {
+                    for record in &of_scope.log_records {
+                        let mut texts = Texts::default();
+                        texts.text(&record.event_name);
+                        record.body.iter().for_each(|body| texts.any(body));
+                        texts.attributes(&record.attributes);
+                        let (trace, span) = (hex(&record.trace_id), hex(&record.span_id));
+                        all.push(Told { trace, span, is_span: false, known: known.next().expect("a partial"), texts });
+                    }
+                }
+            }
+        }
+    }
+    all
+}
+
+fn traces(request: &Request) -> ExportTraceServiceRequest {
+    if request.json {
+        otlp_json::traces(&request.body).expect("OTLP/JSON").request
+    } else {
+        ExportTraceServiceRequest::decode(request.body.as_slice()).expect("OTLP")
+    }
+}
+
+fn logs(request: &Request) -> ExportLogsServiceRequest {
+    if request.json {
+        otlp_json::logs(&request.body).expect("OTLP/JSON").request
+    } else {
+        ExportLogsServiceRequest::decode(request.body.as_slice()).expect("OTLP")
+    }
+}
+
+/// Whether a text stands in what was said. One that a mapper read as Python's notation stands there in pieces.
+fn is_said(text: &str, said: &str) -> bool {
+    if said.contains(text) {
+        return true;
+    }
+    let pieces: Vec<&str> =
+        text.split(['\'', '"', '\n']).map(str::trim).filter(|piece| piece.len() >= SHORTEST).collect();
+    let is_python = text.starts_with(['{', '[', '(']);
+    is_python && pieces.iter().all(|piece| said.contains(piece))
+}
+
+#[test]
+fn with_keep_every_text_of_the_requests_is_in_some_row() {
+    let mut lost = Vec::new();
+    for run in runs() {
+        let mut said = String::new();
+        rows_of(&run, "keep").into_iter().for_each(|row| all_said(&Value::Object(row), &mut said));
+        for told in run.requests.iter().flat_map(told) {
+            lost.extend(
+                told.texts.0.iter().filter(|text| !is_said(text, &said)).map(|text| missing(&run, &told, text)),
+            );
+        }
+    }
+    assert_none(&lost);
+}
+
+#[test]
+fn by_default_every_text_of_the_kept_records_is_in_some_row() {
+    let mut lost = Vec::new();
+    for run in runs() {
+        let mut said = String::new();
+        let mut spans = BTreeSet::new();
+        for row in rows_of(&run, "drop") {
+            let id = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            spans.insert((id("trace_id"), id("span_id")));
+            all_said(&Value::Object(row), &mut said);
+        }
+        for told in run.requests.iter().flat_map(told) {
+            let is_kept = told.known || told.is_span && spans.contains(&(told.trace.clone(), told.span.clone()));
+            if is_kept {
+                let missing = |text: &String| missing(&run, &told, text);
+                lost.extend(told.texts.0.iter().filter(|text| !is_said(text, &said)).map(missing));
+            }
+        }
+    }
+    assert_none(&lost);
+}
+
+fn missing(run: &Run, told: &Told, text: &str) -> String {
+    let kind = if told.is_span { "span" } else { "log record of span" };
+    format!("{}: of {kind} {}: {}", run.name, told.span, text.chars().take(200).collect::<String>())
+}
+
+#[track_caller]
+fn assert_none(faults: &[String]) {
+    assert!(
+        faults.is_empty(),
+        "{} texts:\n{}",
+        faults.len(),
+        faults.iter().take(400).map(String::as_str).collect::<Vec<_>>().join("\n")
+    );
+}
+
+/// The columns whose texts a producer wrote. Others are words and rules of our own.
+const PRODUCERS: [&str; 14] = [
+    "name",
+    "messages",
+    "tools",
+    "model",
+    "tool_executions",
+    "agent",
+    "user",
+    "error",
+    "metadata",
+    "tags",
+    "attributes",
+    "resource",
+    "feedback",
+    "service",
+];
+
+#[test]
+fn no_row_says_what_no_request_said() {
+    let mut invented = Vec::new();
+    for run in runs() {
+        let mut said = String::new();
+        for request in &run.requests {
+            let spoken = match request.signal {
+                Signal::Traces => otlp_json::write_traces(&traces(request)),
+                Signal::Logs => otlp_json::write_logs(&logs(request)),
+            };
+            all_said(&serde_json::from_str(&spoken).expect("JSON"), &mut said);
+        }
+        for row in rows_of(&run, "keep") {
+            let mut texts = Texts::default();
+            PRODUCERS.iter().filter_map(|column| row.get(*column)).for_each(|value| texts.json(value));
+            // Ours joins texts of several parts by a newline, and makes a data URL of an image and its type.
+            let pieces = |text: &str| -> Vec<String> {
+                let between: &[char] = if text.starts_with("data:") { &[':', ';', ','] } else { &['\n'] };
+                text.split(between).map(|piece| piece.trim().to_owned()).collect()
+            };
+            let is_told = |text: &str| {
+                let is_long = |piece: &String| piece.len() >= SHORTEST;
+                is_said(text, &said)
+                    || pieces(text).iter().filter(|piece| is_long(piece)).all(|piece| is_said(piece, &said))
+            };
+            let id = row["event_id"].as_str().expect("an id");
+            invented
+                .extend(texts.0.iter().filter(|text| !is_told(text)).map(|text| format!("{} {id}: {text}", run.name)));
+        }
+    }
+    assert_none(&invented);
+}
