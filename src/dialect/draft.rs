@@ -279,10 +279,6 @@ impl Draft {
         self.row.tokens.as_ref().is_some_and(|tokens| tokens.cost_usd.is_some())
     }
 
-    pub(super) fn has_first_token(&self) -> bool {
-        self.row.timing.as_ref().is_some_and(|timing| timing.time_to_first_token_ms.is_some())
-    }
-
     /// Takes a time to the first token. One that is negative or longer than the operation is no measurement.
     pub(super) fn first_token(&mut self, source: &Source<'_>, millis: f64, carrier: &str) -> bool {
         if self.row.timing.as_ref().is_some_and(|timing| timing.time_to_first_token_ms.is_some()) {

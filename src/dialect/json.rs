@@ -66,6 +66,8 @@ pub(in crate::dialect) struct Flaws {
     pub deep: bool,
     /// An object holds a key twice.
     pub duplicate: bool,
+    /// It is no strict JSON, though all that it says was read: passed on, it must be written anew.
+    pub sloppy: bool,
 }
 
 impl Flaws {
@@ -309,7 +311,7 @@ pub(in crate::dialect) fn text_as_json(text: &str) -> String {
         if parsed.flaws == Flaws::default() {
             return trimmed.to_owned();
         }
-        if parsed.flaws == (Flaws { python: true, ..Flaws::default() }) {
+        if (Flaws { python: false, sloppy: false, ..parsed.flaws }) == Flaws::default() {
             return parsed.node.json();
         }
     }

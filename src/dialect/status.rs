@@ -75,7 +75,8 @@ fn is_told(status_message: &str, error: Option<&Error>) -> bool {
     let Some(message) = error.and_then(|error| error.message.as_deref()) else { return false };
     let type_before = |rest: &str| {
         let kind = rest.trim_end().trim_end_matches(':');
-        error.and_then(|error| error.r#type.as_deref()).is_some_and(|known| same_type(known, kind))
+        let known = error.and_then(|error| error.r#type.as_deref());
+        !kind.contains(char::is_whitespace) && known.is_some_and(|known| same_type(known, kind))
     };
     message.contains(status_message) || status_message.strip_suffix(message).is_some_and(type_before)
 }

@@ -239,24 +239,20 @@ fn output(source: &Source<'_>, draft: &mut Draft) {
 
 fn first_chunk(source: &Source<'_>, draft: &mut Draft) {
     for key in ["ai.response.msToFirstChunk", "ai.stream.msToFirstChunk"] {
-        if let Some(millis) = source.number(key) {
-            if !draft.first_token(source, millis, key) {
-                source.attributes.place(key).into_iter().for_each(|place| source.attributes.unmark_place(place));
-            }
+        if let Some(millis) = source.number(key)
+            && !draft.first_token(source, millis, key)
+        {
+            source.attributes.place(key).into_iter().for_each(|place| source.attributes.unmark_place(place));
         }
     }
     if let Some(event) = source.event("ai.stream.firstChunk") {
         let key = "ai.response.msToFirstChunk";
         match event.attributes.number(key, &source.notes) {
-            Some(millis) if draft.first_token(source, millis, key) => {}
-            Some(_) => {}
+            Some(millis) => {
+                draft.first_token(source, millis, key);
+            }
             None => draft.first_token_event(source, event),
         }
-        event.used.set(draft.has_first_token());
-    }
-    if let Some(event) = source.event("ai.stream.finish") {
-        // It says no more than the span's end.
-        event.used.set(event.attributes.list().is_empty());
     }
 }
 

@@ -59,6 +59,7 @@ fn read(text: &str) -> (Option<Node<'_>>, Reader<'_>) {
             reader.stop = Some(Stop::Bad);
         }
     }
+    reader.flaws.sloppy = reader.dirt > 0;
     (node, reader)
 }
 

@@ -118,6 +118,7 @@ fn a_text_becomes_json_of_its_own_kind() {
     assert_eq!(text_as_json("12"), "12");
     assert_eq!(text_as_json("{\"a\":"), r#""{\"a\":""#);
     assert_eq!(text_as_json("007"), r#""007""#);
+    assert_eq!(text_as_json("\"two\nlines\""), r#""two\nlines""#);
 }
 
 #[test]
