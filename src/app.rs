@@ -15,6 +15,9 @@ mod say;
 use crate::admin;
 use crate::admin::Readiness;
 use crate::admin::Shown;
+use crate::admin::telemetry;
+use crate::admin::telemetry::Otlp;
+use crate::admin::telemetry::Telemetry;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -85,11 +88,19 @@ fn fault<E: Into<anyhow::Error>>(error: E) -> Ended {
 /// # Errors
 /// When it does not start, or a part of it fails.
 pub async fn serve(config: Config) -> Result<(), Ended> {
+    let metrics = Arc::new(Metrics::default());
+    let telemetry = telemetry(&config, &metrics)?;
+    let ended = run(config, metrics, telemetry.instance()).await;
+    // It blocks, and needs the runtime to send what is left. That it panicked is no reason to end otherwise.
+    let _ = tokio::task::spawn_blocking(|| telemetry.shutdown()).await;
+    ended
+}
+
+async fn run(config: Config, metrics: Arc<Metrics>, instance: &str) -> Result<(), Ended> {
     // First, so that a signal during a long start is not the kernel's to answer.
     let stop = Stop::new();
     tokio::spawn(signals(stop.clone()).context("listen for signals").map_err(fault)?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let metrics = Arc::new(Metrics::default());
     let readiness = Arc::new(Readiness::default());
     let disk: Arc<dyn Disk> = Arc::new(OsDisk);
     let random = random().map_err(fault)?;
@@ -124,7 +135,7 @@ pub async fn serve(config: Config) -> Result<(), Ended> {
 
     let doors = doors(&config);
     let mapper = Arc::new(dialect::Settings { keep_unknown: config.keep_unknown });
-    let door_road = receiver::Road::new(mapper, redactor, policies);
+    let door_road = receiver::Road::new(mapper, redactor, policies).leaving(instance.to_owned());
     let auth = Auth::new(config.keys.clone(), Arc::clone(&clock));
     let log = Arc::new(opened.wal.clone());
     let accept = Accept::new(&doors, door_road, log, auth, Arc::clone(&clock), Arc::clone(&metrics));
@@ -276,6 +287,15 @@ fn signals(stop: Stop) -> std::io::Result<impl Future<Output = ()>> {
             stop.ask(Cause::Asked);
         }
     })
+}
+
+/// Switches logging on, and the export of what the process tells of itself.
+fn telemetry(config: &Config, metrics: &Arc<Metrics>) -> Result<Telemetry, Ended> {
+    let is_http = config.telemetry_protocol == "http/protobuf";
+    let otlp = config.telemetry_endpoint.clone().map(|endpoint| Otlp::new(endpoint, is_http));
+    let about = telemetry::Config { filter: config.log_level.clone(), json: config.log_json, otlp };
+    let instance = format!("{:016x}{:016x}", random().map_err(fault)?, random().map_err(fault)?);
+    Telemetry::start(&about, metrics, instance).map_err(|error| Ended::Usage(error.into()))
 }
 
 fn random() -> anyhow::Result<u64> {

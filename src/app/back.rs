@@ -24,6 +24,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 /// How long to wait when the disk was full.
 const FULL_FOR: Duration = Duration::from_secs(2);
@@ -62,7 +63,8 @@ impl Back {
         while let Some(file) = runtime.block_on(sealed.next()) {
             let mut is_full = false;
             let stepped = loop {
-                match road.step(file, None) {
+                let span = tracing::info_span!(target: "chatlake::spans", "fold", %file);
+                match span.in_scope(|| road.step(file, None)) {
                     Ok(stepped) => break stepped,
                     Err(error) if disk::is_full(&error.source) => {
                         let why = super::chain(&error);
@@ -128,11 +130,12 @@ impl Back {
     pub(super) async fn upload(&self, mut uploader: Uploader) -> io::Result<()> {
         let report = uploader.report();
         loop {
+            let span = tracing::info_span!(target: "chatlake::spans", "upload");
             // A step that is dropped has lost nothing.
             let next = tokio::select! {
                 biased;
                 () = self.folded.cancelled() => break,
-                next = uploader.step() => next?,
+                next = uploader.step().instrument(span) => next?,
             };
             self.wal.set_outbox_bytes(self.outbox.backlog().bytes);
             if self.metrics.ledger().buffered == 0 {
