@@ -165,8 +165,7 @@ impl Accept {
     ) -> Result<(Bytes, Held), Rejected> {
         let mut held = self.budget.hold();
         let within = waits.map_or(self.body_timeout, |waits| waits.min(self.body_timeout));
-        let limit = self.max_request.saturating_add(framing);
-        let read = timeout(within, body::read(body, limit, expected, &mut held)).await;
+        let read = timeout(within, body::read(body, self.max_request, framing, expected, &mut held)).await;
         let bytes = read.unwrap_or_else(|_| Err(Rejected::busy("the body did not come in time")))?;
         self.metrics.request_wire_bytes.add(bytes.len() as u64);
         Ok((bytes, held))

@@ -42,13 +42,16 @@ impl Coding {
     }
 }
 
-/// Reads a body to its end. `expected` says, from the first bytes, how long it will be, as far as they tell.
+/// Reads a body to its end: what is framed within `limit`, and the frame. `expected` says, from the first bytes, how
+/// long it will be in all, as far as they tell.
 pub(super) async fn read(
     body: &mut Body,
     limit: usize,
+    frame: usize,
     expected: impl Fn(&[u8]) -> Option<usize>,
     held: &mut Held,
 ) -> Result<Bytes, Rejected> {
+    let most = limit.saturating_add(frame);
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     let mut told = false;
@@ -56,10 +59,10 @@ pub(super) async fn read(
         let start = if rest.is_empty() { first.as_ref() } else { rest.as_ref() };
         if !told && let Some(length) = expected(start) {
             told = true;
-            if length > limit {
+            if length > most {
                 return Err(Rejected::TooLarge { limit });
             }
-            held.reach(length)?;
+            held.expect(length)?;
         }
         let frame = match body.frame().await {
             None => break,
@@ -68,7 +71,7 @@ pub(super) async fn read(
         };
         let Ok(chunk) = frame.into_data() else { continue };
         let length = first.len().max(rest.len()) + chunk.len();
-        if length > limit {
+        if length > most {
             return Err(Rejected::TooLarge { limit });
         }
         held.reach(length)?;
@@ -76,7 +79,7 @@ pub(super) async fn read(
             first = chunk;
         } else {
             if rest.is_empty() {
-                rest.reserve(expected(&first).unwrap_or(length).clamp(length, limit));
+                rest.reserve(expected(&first).unwrap_or(length).clamp(length, most));
                 rest.extend_from_slice(&first);
                 first = Bytes::new();
             }

@@ -25,6 +25,8 @@ impl Budget {
     }
 }
 
+const CROWDED: &str = "too many bytes of requests are under way (receivers.otlp.in_flight)";
+
 /// The bytes of one request; given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -33,11 +35,17 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Sheds the request if `bytes` in all would not find room now. Nothing is held for what a sender only announces.
+    pub(super) fn expect(&self, bytes: usize) -> Result<(), Rejected> {
+        let free = self.budget.free.load(Ordering::Acquire);
+        if bytes.saturating_sub(self.bytes) <= free { Ok(()) } else { Err(Rejected::busy(CROWDED)) }
+    }
+
     /// Holds `bytes` more, or none and sheds the request.
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Rejected> {
         let taken = self.budget.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(bytes));
         if taken.is_err() {
-            return Err(Rejected::busy("too many bytes of requests are under way (receivers.otlp.in_flight)"));
+            return Err(Rejected::busy(CROWDED));
         }
         self.bytes += bytes;
         self.count(bytes, 1);
@@ -74,6 +82,9 @@ mod tests {
         one.reach(50).unwrap();
         let mut two = budget.hold();
         assert_eq!(two.grow(41).unwrap_err().outcome(), "unavailable");
+        assert_eq!(two.expect(41).unwrap_err().outcome(), "unavailable");
+        two.expect(40).unwrap();
+        assert_eq!(metrics.in_flight_bytes.get(), 60, "what is announced is not held");
         two.grow(40).unwrap();
         assert_eq!(metrics.in_flight_bytes.get(), 100);
         drop(one);
