@@ -84,8 +84,11 @@ impl Scrub {
             Policy::Strict => strict::rules(),
             Policy::None => Vec::new(),
         };
+        // `strict` has all names of `floor`. Another policy may be set for some callers: what is refused is refused
+        // under every policy.
+        let strict = if config.rules.is_empty() { Vec::new() } else { strict::rules() };
         let taken: Vec<&str> =
-            built_in.iter().map(|rule| rule.name.as_ref()).chain(Extra::ALL.map(Extra::name)).collect();
+            strict.iter().map(|rule| rule.name.as_ref()).chain(Extra::ALL.map(Extra::name)).collect();
         let (custom, mut faults) = match custom::rules(&config.rules, &taken) {
             Ok(rules) => (rules, Vec::new()),
             Err(faults) => (Vec::new(), faults),

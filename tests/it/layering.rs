@@ -35,7 +35,7 @@ const IMPURE: &[&str] = &[
     "std::process",
     "std::thread",
     "std::time::Instant",
-    "SystemTime",
+    "SystemTime::now",
     "tokio",
     "futures",
     "async fn",

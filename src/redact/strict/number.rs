@@ -1,7 +1,7 @@
 //! Personal numbers: cards, bank accounts, telephones, addresses of machines.
 
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
+use core::net::Ipv4Addr;
+use core::net::Ipv6Addr;
 use std::ops::Range;
 
 /// What finds personal numbers in a text.

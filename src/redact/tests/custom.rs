@@ -98,3 +98,12 @@ fn all_faults_are_told_at_once() {
     assert_eq!(faults.len(), 7, "{faults:?}");
     assert!(!format!("{config:?}").contains("short"));
 }
+
+#[test]
+fn names_of_built_in_rules_are_taken_under_every_policy() {
+    for policy in [Policy::Floor, Policy::Strict, Policy::None] {
+        let rules = vec![rule("card_number", r"EMP-\d{6}", Mode::Mask)];
+        let faults = Redactor::new(&Config { policy, rules, ..Config::default() }, Key::new(b"k")).map(|_| ());
+        assert_eq!(faults.unwrap_err().len(), 1, "{policy:?}");
+    }
+}
