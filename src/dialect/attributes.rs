@@ -143,6 +143,13 @@ impl<'a> Attributes<'a> {
         self.used.set(place, true);
     }
 
+    /// Says that a key's value does not stand in the row after all.
+    pub(super) fn unmark(&self, key: &str) {
+        if let Some(place) = self.place(key) {
+            self.used.set(place, false);
+        }
+    }
+
     pub(super) fn unmark_place(&self, place: usize) {
         self.used.set(place, false);
     }

@@ -26,6 +26,7 @@ use crate::event::ToolExecution;
 use crate::event::User;
 use crate::event::event_type;
 use crate::event::json;
+use opentelemetry_proto::tonic::common::v1::AnyValue;
 
 /// What is known of one record so far.
 #[derive(Default)]
@@ -36,6 +37,8 @@ pub(super) struct Draft {
     pub part: Option<Part>,
     /// Free data of the user, key by key.
     pub metadata: Vec<(String, String)>,
+    /// Tells the request parameters that nobody set, where a producer writes such.
+    pub unset: Option<fn(&str, &AnyValue) -> bool>,
     /// Whether its links point to what it judges.
     pub judges_links: bool,
     kind: Option<&'static str>,
@@ -99,6 +102,11 @@ impl Draft {
         self.input.as_mut()
     }
 
+    /// The answer so far.
+    pub(super) fn output_mut(&mut self) -> Option<&mut Vec<Message>> {
+        self.output.as_mut()
+    }
+
     /// Says that it is no operation of its own, whatever other dialects may see in it.
     pub(super) fn noise(&mut self) {
         self.kind = Some("");
@@ -111,7 +119,7 @@ impl Draft {
         }
         self.observe(&told, notes, key);
         let mut told = told;
-        self.tools.extend(std::mem::take(&mut told.tools));
+        self.tools(std::mem::take(&mut told.tools));
         if told.is_empty() {
             return false;
         }
@@ -321,6 +329,12 @@ impl Draft {
         }
         self.details.push(Entry { key: key.to_owned(), json });
         true
+    }
+
+    /// Adds an object to the details, unless it is empty or the key is taken.
+    pub(super) fn detail_object<K: AsRef<str>>(&mut self, key: &str, entries: &[(K, String)]) -> bool {
+        !entries.is_empty()
+            && self.detail(key, json::object(entries.iter().map(|(name, json)| (name.as_ref(), json.as_str()))))
     }
 
     /// Moves an attribute into the details as it is.

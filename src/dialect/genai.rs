@@ -100,7 +100,8 @@ pub(super) fn kind_of_operation(operation: &str) -> Option<&'static str> {
     })
 }
 
-fn kind(source: &Source<'_>, draft: &mut Draft) {
+/// Says what kind of operation it is, by the operation's name or else by what is told of a model.
+pub(super) fn kind(source: &Source<'_>, draft: &mut Draft) {
     if let Some(operation) = source.text("gen_ai.operation.name") {
         if draft.row.model.as_ref().is_none_or(|model| model.operation.is_none()) {
             draft.model().operation = Some(operation.to_owned());
@@ -154,7 +155,7 @@ fn facts(source: &Source<'_>, draft: &mut Draft) {
         if let Some(usd) = attributes.number(key, notes)
             && !draft.cost(usd, key)
         {
-            attributes.place(key).into_iter().for_each(|place| attributes.unmark_place(place));
+            attributes.unmark(key);
         }
     }
     first_chunk(source, draft);
@@ -297,12 +298,12 @@ fn first_chunk(source: &Source<'_>, draft: &mut Draft) {
         if let Some(seconds) = source.number(key)
             && !draft.first_token(source, seconds * 1000.0, key)
         {
-            source.attributes.place(key).into_iter().for_each(|place| source.attributes.unmark_place(place));
+            source.attributes.unmark(key);
         }
     }
 }
 
-/// Request parameters by their bare names.
+/// Request parameters by their bare names, without those that nobody set.
 fn parameters(attributes: &Attributes<'_>, draft: &mut Draft) {
     if draft.row.model.as_ref().is_some_and(|model| model.parameters.is_some()) {
         return;
@@ -324,7 +325,8 @@ fn parameters(attributes: &Attributes<'_>, draft: &mut Draft) {
                 _ => continue,
             },
         };
-        if entries.iter().any(|(known, _, _)| *known == name) {
+        let is_unset = draft.unset.zip(entry.value.as_ref()).is_some_and(|(unset, value)| unset(name, value));
+        if is_unset || entries.iter().any(|(known, _, _)| *known == name) {
             continue;
         }
         let json = match name {
@@ -394,6 +396,12 @@ fn prompt(attributes: &Attributes<'_>, draft: &mut Draft) {
         "prompt",
         crate::event::json::object(entries.iter().map(|(name, json)| (name.as_ref(), json.as_str()))),
     );
+}
+
+/// Messages, tool definitions and instructions, from a span, an event or a log record.
+pub(super) fn content(attributes: &Attributes<'_>, notes: &Notes, draft: &mut Draft) {
+    messages(attributes, notes, draft);
+    instructions(attributes, notes, draft);
 }
 
 /// Messages and tool definitions; instructions go before what was said, and so are read after it.

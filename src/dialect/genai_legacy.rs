@@ -144,6 +144,28 @@ fn said_by(attributes: &Attributes<'_>, notes: &Notes, role: &'static str) -> To
     told
 }
 
+/// Events that stand as a list in one attribute: input and output.
+pub(super) fn listed(node: &Node<'_>) -> (Told, Told) {
+    let mut input = Told::default();
+    let mut output = Told::default();
+    for item in node.items() {
+        let name = item.first_text(&["event.name", "event_name"]);
+        let Some(role) = name.and_then(role_of) else {
+            // Only what was sent whole, and what has a name of ours, is a message.
+            input.lossy |= !item.is_empty();
+            continue;
+        };
+        let own = |key: &str| !matches!(key, "event.name" | "event_name" | "gen_ai.message.index" | "gen_ai.system");
+        let message = Node::object(item.entries().iter().filter(|(key, _)| own(key)).cloned().collect());
+        let told = messages::read_message(&message, role);
+        let side = if name == Some("gen_ai.choice") { &mut output } else { &mut input };
+        side.lossy |= told.lossy || item.is_cut();
+        side.withheld |= told.withheld;
+        side.said.extend(told.said);
+    }
+    (input, output)
+}
+
 /// Events of a span: what stands before the last choice is the input.
 fn events(source: &Source<'_>, draft: &mut Draft) {
     if draft.is(event_type::TOOL_EXECUTION) {

@@ -318,6 +318,12 @@ pub(in crate::dialect) fn text_as_json(text: &str) -> String {
     crate::event::json::string(text)
 }
 
+/// The text of a producer that writes each text as JSON once more.
+pub(in crate::dialect) fn unquoted(text: &str) -> Option<String> {
+    let inner = parse(text).and_then(|parsed| parsed.node.as_str().map(str::to_owned));
+    Some(inner.unwrap_or_else(|| text.to_owned())).filter(|text| !text.is_empty())
+}
+
 fn is_word(text: &str) -> bool {
     matches!(text, "true" | "false" | "null")
 }

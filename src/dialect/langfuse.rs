@@ -5,8 +5,8 @@
 use super::Dialect;
 use super::answer;
 use super::draft::Draft;
+use super::json;
 use super::json::Node;
-use super::json::parse;
 use super::langchain;
 use super::messages;
 use super::source::Source;
@@ -76,12 +76,7 @@ fn kind(source: &Source<'_>, draft: &mut Draft) {
 
 /// A text of the observation's metadata: each value is JSON.
 fn metadata(source: &Source<'_>, name: &str) -> Option<String> {
-    unquoted(source.peek(&format!("langfuse.observation.metadata.{name}"))?)
-}
-
-fn unquoted(text: &str) -> Option<String> {
-    let inner = parse(text).and_then(|parsed| parsed.node.as_str().map(str::to_owned));
-    Some(inner.unwrap_or_else(|| text.to_owned())).filter(|text| !text.is_empty())
+    json::unquoted(source.peek(&format!("langfuse.observation.metadata.{name}"))?)
 }
 
 /// Model, usage, cost and timing of a call.
@@ -271,5 +266,70 @@ fn prompt(source: &Source<'_>, draft: &mut Draft) {
             .collect();
     if !entries.is_empty() {
         draft.detail("prompt", crate::event::json::object(entries.iter().map(|(name, json)| (*name, json.as_str()))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dialect::tests::*;
+    use crate::event::event_type;
+    use serde_json::json;
+
+    #[test]
+    fn the_chains_counts_and_tools_are_put_right() {
+        let partial = read_span(
+            "langfuse-sdk",
+            a_span(
+                "ChatOpenAI",
+                json!({
+                    "langfuse.observation.type": "generation", "langfuse.observation.model.name": "gpt-4o-mini-2024-07-18",
+                    "langfuse.observation.input": "[{\"role\":\"user\",\"content\":\"Weather?\"},{\"role\":\"tool\",\"content\":{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{}}}}]",
+                    "langfuse.observation.output": "{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"name\":\"f\",\"args\":{\"city\":\"Lisboa\"},\"id\":\"call_1\",\"type\":\"tool_call\"}]}",
+                    "langfuse.observation.usage_details": "{\"input\":8,\"output\":3,\"total\":17,\"input_cache_read\":4,\"output_reasoning\":2}",
+                    "langfuse.observation.cost_details": "{\"input\":0.1,\"output\":0.2,\"total\":0.3}",
+                    "langfuse.observation.model.parameters": "{\"temperature\":0.2,\"max_tokens\":\"Infinity\"}",
+                    "langfuse.observation.metadata.langgraph_node": "\"agent\"", "langfuse.observation.metadata.langgraph_step": "1",
+                    "langfuse.observation.completion_start_time": "\"2026-11-21T01:41:23.250Z\"",
+                    "langfuse.observation.prompt.name": "weather", "langfuse.observation.prompt.version": 3,
+                    "session.id": "s-1",
+                }),
+            ),
+        );
+        let row = row(&partial);
+        assert_eq!(
+            messages(&partial),
+            json!([
+                {"role": "user", "content": "Weather?"},
+                {"role": "assistant", "content": null, "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{\"city\":\"Lisboa\"}"}}]},
+            ])
+        );
+        assert!(row.tools.as_deref().unwrap().contains("\"name\":\"f\""));
+        let tokens = row.tokens.as_ref().unwrap();
+        assert_eq!(
+            (tokens.prompt_tokens, tokens.completion_tokens, tokens.total_tokens),
+            (Some(12), Some(5), Some(17))
+        );
+        assert_eq!((tokens.cost_usd, row.conversation_id.as_str()), (Some(0.3), "s-1"));
+        assert_eq!(row.model.as_ref().unwrap().parameters.as_deref(), Some("{\"temperature\":0.2}"));
+        let graph = row.graph.as_ref().unwrap();
+        assert_eq!((graph.node_path.as_deref(), graph.step_index), (Some("agent"), Some(1)));
+        assert_eq!(detail(&partial, "prompt"), Some(json!({"name": "weather", "version": 3})));
+    }
+
+    #[test]
+    fn a_level_of_error_is_a_failure_though_the_status_is_unset() {
+        let partial = read_span(
+            "langfuse-sdk",
+            a_span(
+                "OpenAI-generation",
+                json!({
+                    "langfuse.observation.type": "generation", "langfuse.observation.level": "ERROR",
+                    "langfuse.observation.status_message": "rate limited",
+                }),
+            ),
+        );
+        assert_eq!(row(&partial).status.as_deref(), Some("error"));
+        assert_eq!(row(&partial).error.as_ref().unwrap().message.as_deref(), Some("rate limited"));
+        assert_eq!(row(&partial).event_type, event_type::CHAT_COMPLETION);
     }
 }

@@ -98,3 +98,42 @@ fn tool(source: &Source<'_>, draft: &mut Draft) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dialect::tests::*;
+    use crate::event::event_type;
+    use serde_json::json;
+
+    #[test]
+    fn a_whole_run_is_opened() {
+        let partial = read_span(
+            "langsmith",
+            a_span(
+                "ChatOpenAI",
+                json!({
+                    "langsmith.span.kind": "llm", "gen_ai.operation.name": "chat", "gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o-mini",
+                    "gen_ai.prompt": "{\"messages\":[[{\"lc\":1,\"type\":\"constructor\",\"id\":[\"langchain\",\"schema\",\"messages\",\"HumanMessage\"],\"kwargs\":{\"content\":\"Hi\",\"type\":\"human\"}}]]}",
+                    "gen_ai.completion": "{\"generations\":[[{\"text\":\"Hello\",\"generation_info\":{\"finish_reason\":\"stop\"},\"message\":{\"lc\":1,\"type\":\"constructor\",\"id\":[\"langchain\",\"schema\",\"messages\",\"AIMessage\"],\"kwargs\":{\"content\":\"Hello\",\"response_metadata\":{\"model_name\":\"gpt-4o-mini-2024-07-18\",\"id\":\"chatcmpl-1\"},\"type\":\"ai\"}}}]],\"llm_output\":null}",
+                    "gen_ai.usage.input_tokens": 57, "gen_ai.usage.output_tokens": 21,
+                    "langsmith.metadata.usage_metadata": "{\"input_tokens\":57,\"output_tokens\":21,\"input_token_details\":{\"cache_read\":16}}",
+                    "langsmith.metadata.langgraph_node": "agent", "langsmith.metadata.langgraph_step": 2, "langsmith.metadata.thread_id": "t-1",
+                    "langsmith.trace.session_name": "project", "langsmith.span.tags": "seq:step:1, graph:step:2",
+                }),
+            ),
+        );
+        let row = row(&partial);
+        assert_eq!(
+            messages(&partial),
+            json!([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello", "finish_reason": "stop"}])
+        );
+        let model = row.model.as_ref().unwrap();
+        assert_eq!(model.response.as_deref(), Some("gpt-4o-mini-2024-07-18"));
+        assert_eq!(model.response_id.as_deref(), Some("chatcmpl-1"));
+        assert_eq!(row.tokens.as_ref().unwrap().cached_tokens, Some(16));
+        // A "session" is a project here.
+        assert_eq!(row.conversation_id, "t-1");
+        assert_eq!(detail(&partial, "project"), Some(json!("project")));
+        assert_eq!(row.event_type, event_type::CHAT_COMPLETION);
+    }
+}

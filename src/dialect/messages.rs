@@ -46,6 +46,14 @@ impl Told {
         self.said.is_empty()
     }
 
+    /// A whole run as what was asked and what was answered last.
+    pub(super) fn into_run(mut self) -> (Self, Self) {
+        let is_answer = |said: &Said| said.message.role == "assistant" && said.message.tool_calls.is_empty();
+        let start = self.said.len() - self.said.iter().rev().take_while(|said| is_answer(said)).count();
+        let said = self.said.split_off(start);
+        (self, Self { said, ..Self::default() })
+    }
+
     /// The messages as a history: pieces of one assistant turn are one message.
     pub(super) fn into_history(self) -> Vec<Message> {
         let mut out: Vec<Message> = Vec::with_capacity(self.said.len());

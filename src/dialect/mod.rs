@@ -31,14 +31,19 @@ mod laminar;
 mod langchain;
 mod langfuse;
 mod langsmith;
+mod litellm;
+mod logfire;
 mod mastra;
 mod messages;
 mod microsoft_ai;
+mod mlflow;
 mod notes;
 mod openinference;
+mod openlit;
 mod openllmetry;
 pub mod posted;
 mod probe;
+mod pydantic;
 mod semantic_kernel;
 mod smolagents;
 mod source;
@@ -68,15 +73,19 @@ use source::Scope;
 use source::Source;
 
 /// All dialects; of those that match a record the first leads.
-const DIALECTS: [Dialect; 29] = [
+const DIALECTS: [Dialect; 34] = [
     langfuse::DIALECT,
     langsmith::DIALECT,
+    litellm::DIALECT,
     adk::DIALECT,
     strands::DIALECT,
+    pydantic::DIALECT,
+    logfire::DIALECT,
     agent_framework::DIALECT,
     microsoft_ai::DIALECT,
     semantic_kernel::DIALECT,
     autogen::DIALECT,
+    mlflow::DIALECT,
     openinference::DIALECT,
     agno::DIALECT,
     smolagents::DIALECT,
@@ -95,6 +104,7 @@ const DIALECTS: [Dialect; 29] = [
     copilot::DIALECT,
     anthropic::DIALECT,
     vllm::DIALECT,
+    openlit::DIALECT,
     openllmetry::DIALECT,
     genai::DIALECT,
     genai_legacy::DIALECT,

@@ -225,11 +225,7 @@ fn usage(source: &Source<'_>, draft: &mut Draft, told: Counts) {
             reasoning: first(&["llm.token_count.completion_details.reasoning"]),
             ..Counts::default()
         };
-        let value = |found: Option<super::attributes::Found<i64>>| found.map(|found| found.value);
-        // How the provider counted says nothing of numbers that the package has summed already.
-        let same = own.input.is_none() || value(own.input) == value(told.input);
-        let all = own.or(told);
-        if same { all } else { Counts { scheme: super::usage::Scheme::Unknown, ..all } }
+        own.beside(told)
     });
     let audio = [
         ("llm.token_count.prompt_details.audio", "prompt_audio_tokens"),
@@ -253,7 +249,7 @@ fn cost(source: &Source<'_>, draft: &mut Draft) {
     let key = "llm.cost.total";
     let Some(usd) = source.number(key) else { return };
     if !draft.cost(usd, key) {
-        source.attributes.place(key).into_iter().for_each(|place| source.attributes.unmark_place(place));
+        source.attributes.unmark(key);
         return;
     }
     let mut parts: Vec<(&str, String)> = vec![("stated", format!("{usd:?}"))];

@@ -307,3 +307,68 @@ fn prompt(source: &Source<'_>, draft: &mut Draft) {
         draft.detail("prompt", crate::event::json::object(entries.iter().map(|(name, json)| (*name, json.as_str()))));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dialect::tests::*;
+    use crate::event::event_type;
+    use serde_json::json;
+
+    #[test]
+    fn the_older_form_is_read_by_index_and_not_by_letter() {
+        let mut object = json!({
+            "gen_ai.system": "OpenAI", "llm.request.type": "chat", "gen_ai.request.model": "gpt-4o-mini",
+            "gen_ai.completion.0.role": "assistant", "gen_ai.completion.0.content": "Sunny.", "gen_ai.completion.0.finish_reason": "stop",
+            "gen_ai.usage.prompt_tokens": 12, "gen_ai.usage.completion_tokens": 5, "llm.usage.total_tokens": 17,
+            "llm.request.functions.0.name": "f", "llm.request.functions.0.parameters": "{\"type\":\"object\"}",
+            "llm.is_streaming": "False", "gen_ai.prompt.name": "weather",
+        });
+        for place in 0..12 {
+            let fields = object.as_object_mut().unwrap();
+            fields.insert(
+                format!("gen_ai.prompt.{place}.role"),
+                json!(if place % 2 == 0 { "user" } else { "assistant" }),
+            );
+            fields.insert(format!("gen_ai.prompt.{place}.content"), json!(format!("text {place}")));
+        }
+        let partial = read_span("opentelemetry.instrumentation.openai.v1", a_span("openai.chat", object));
+        let row = row(&partial);
+        assert_eq!((row.dialect.as_str(), row.event_type.as_str()), ("openllmetry", event_type::CHAT_COMPLETION));
+        let texts: Vec<&str> = row.messages.iter().filter_map(|message| message.content.as_deref()).collect();
+        assert_eq!((texts.len(), texts[2], texts[10], texts[12]), (13, "text 2", "text 10", "Sunny."));
+        assert_eq!(row.model.as_ref().unwrap().stream, Some(false));
+        assert!(row.tools.as_deref().unwrap().contains("\"name\":\"f\""));
+        assert_eq!(detail(&partial, "prompt"), Some(json!({"name": "weather"})));
+    }
+
+    #[test]
+    fn callbacks_wrap_what_a_tool_was_given() {
+        let partial = read_span(
+            "opentelemetry.instrumentation.langchain",
+            a_span(
+                "execute_tool get_weather",
+                json!({
+                    "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "get_weather", "traceloop.association.properties.thread_id": "t-1",
+                    "gen_ai.tool.call.arguments": "{\"input_str\":\"{'city': 'Lisboa', 'n': None}\",\"tags\":[],\"metadata\":{},\"kwargs\":{}}",
+                    "gen_ai.tool.call.result": "{\"output\":{\"lc\":1,\"type\":\"constructor\",\"id\":[\"ToolMessage\"],\"kwargs\":{\"content\":\"{\\\"t\\\":21}\",\"tool_call_id\":\"call_1\",\"status\":\"success\"}},\"kwargs\":{}}",
+                }),
+            ),
+        );
+        let tool = &row(&partial).tool_executions[0];
+        assert_eq!(tool.arguments.as_deref(), Some("{\"city\":\"Lisboa\",\"n\":null}"));
+        assert_eq!((tool.call_id.as_deref(), tool.result.as_deref()), (Some("call_1"), Some("{\"t\":21}")));
+        assert_eq!(row(&partial).conversation_id, "t-1");
+    }
+
+    #[test]
+    fn the_first_chunk_of_a_stream_is_its_first_token() {
+        let mut span = a_span("openai.chat", json!({"gen_ai.operation.name": "chat", "gen_ai.is_streaming": true}));
+        span.events = vec![
+            an_event("gen_ai.content.completion.chunk", json!({})),
+            an_event("gen_ai.content.completion.chunk", json!({})),
+        ];
+        let partial = read_span("opentelemetry.instrumentation.openai.v1", span);
+        assert_eq!(row(&partial).timing.as_ref().unwrap().time_to_first_token_ms, Some(250.0));
+        assert_eq!(detail(&partial, "stream_chunks"), Some(json!(2)));
+    }
+}

@@ -7,7 +7,7 @@ use crate::event::status;
 
 /// OTLP's status codes.
 const STATUS_OK: i32 = 1;
-const STATUS_ERROR: i32 = 2;
+pub(super) const STATUS_ERROR: i32 = 2;
 
 /// Fills status and error of a span, where its dialect has not.
 pub(super) fn read(source: &Source<'_>, draft: &mut Draft) {

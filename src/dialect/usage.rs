@@ -131,6 +131,16 @@ impl Counts {
         }
     }
 
+    /// The same where `other` is the provider's own object beside numbers that a package may have summed already: how
+    /// the provider counts says something of these only where both state the same input.
+    pub(super) fn beside(self, other: Self) -> Self {
+        let value = |found: Option<Found<i64>>| found.map(|found| found.value);
+        let same = self.input.is_none() || value(self.input) == value(other.input);
+        let own = self.scheme;
+        let all = self.or(other);
+        if same { all } else { Self { scheme: own, ..all } }
+    }
+
     /// The counts in OpenAI's way. A count that was changed on the way stays among the attributes too.
     pub(super) fn settle(self, attributes: &Attributes<'_>) -> Option<Tokens> {
         if self.is_empty() {

@@ -242,7 +242,7 @@ fn first_chunk(source: &Source<'_>, draft: &mut Draft) {
         if let Some(millis) = source.number(key)
             && !draft.first_token(source, millis, key)
         {
-            source.attributes.place(key).into_iter().for_each(|place| source.attributes.unmark_place(place));
+            source.attributes.unmark(key);
         }
     }
     if let Some(event) = source.event("ai.stream.firstChunk") {
@@ -319,5 +319,96 @@ fn values(source: &Source<'_>, draft: &mut Draft, key: &str, name: &str) {
         .collect();
     if !items.is_empty() && draft.detail(name, format!("[{}]", items.join(","))) && doc.whole {
         source.attributes.mark(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dialect::tests::*;
+    use crate::event::event_type;
+    use serde_json::json;
+
+    #[test]
+    fn an_answer_in_pieces_is_one_message() {
+        let partial = read_span(
+            "ai",
+            a_span(
+                "ai.streamText.doStream",
+                json!({
+                    "ai.operationId": "ai.streamText.doStream", "ai.model.provider": "openai.chat", "ai.model.id": "gpt-4o-mini",
+                    "ai.prompt.messages": "[{\"role\":\"system\",\"content\":\"Be brief.\"},{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"Hi\"}]},{\"role\":\"assistant\",\"content\":[{\"type\":\"tool-call\",\"toolCallId\":\"call_0\",\"toolName\":\"f\",\"input\":{\"a\":1}}]},{\"role\":\"tool\",\"content\":[{\"type\":\"tool-result\",\"toolCallId\":\"call_0\",\"toolName\":\"f\",\"output\":{\"type\":\"json\",\"value\":{\"t\":21}}}]}]",
+                    "ai.prompt.tools": ["{\"type\":\"function\",\"name\":\"f\",\"inputSchema\":{\"type\":\"object\"}}"],
+                    "ai.response.text": "Let me see.", "ai.response.reasoning": "Hm.",
+                    "ai.response.toolCalls": "[{\"toolCallId\":\"call_1\",\"toolName\":\"f\",\"input\":\"{\\\"city\\\":\\\"Lisboa\\\"}\"}]",
+                    "ai.response.finishReason": "tool-calls", "ai.response.msToFirstChunk": 412.7, "ai.response.id": "r-1",
+                    "ai.usage.inputTokens": 12, "ai.usage.outputTokens": 5, "ai.usage.cachedInputTokens": 4,
+                    "ai.telemetry.metadata.sessionId": "s-1", "ai.telemetry.metadata.userId": "u-9",
+                }),
+            ),
+        );
+        let row = row(&partial);
+        assert_eq!((row.dialect.as_str(), row.event_type.as_str()), ("vercel-ai", event_type::CHAT_COMPLETION));
+        let roles: Vec<&str> = row.messages.iter().map(|message| message.role.as_str()).collect();
+        assert_eq!(roles, ["system", "user", "assistant", "tool", "assistant"]);
+        assert_eq!(row.messages[3].content.as_deref(), Some("{\"t\":21}"));
+        let answer = &row.messages[4];
+        assert_eq!((answer.content.as_deref(), answer.reasoning.as_deref()), (Some("Let me see."), Some("Hm.")));
+        assert_eq!(answer.tool_calls[0].arguments.as_deref(), Some("{\"city\":\"Lisboa\"}"));
+        let model = row.model.as_ref().unwrap();
+        assert_eq!(
+            (model.provider.as_deref(), model.stream, model.finish_reasons[0].as_str()),
+            (Some("openai"), Some(true), "tool_calls")
+        );
+        assert_eq!(row.timing.as_ref().unwrap().time_to_first_token_ms, Some(412.7));
+        assert_eq!((row.conversation_id.as_str(), row.user.as_ref().unwrap().id.as_deref()), ("s-1", Some("u-9")));
+    }
+
+    #[test]
+    fn versions_three_and_four_have_names_of_their_own() {
+        let partial = read_span(
+            "ai",
+            a_span(
+                "ai.generateText.doGenerate",
+                json!({
+                    "ai.operationId": "ai.generateText.doGenerate", "ai.model.provider": "openai.chat", "ai.model.id": "gpt-4o",
+                    "ai.result.text": "Hello", "ai.finishReason": "stop", "ai.usage.promptTokens": 12, "ai.usage.completionTokens": 5,
+                    "ai.result.toolCalls": "[{\"toolCallType\":\"function\",\"toolCallId\":\"call_1\",\"toolName\":\"f\",\"args\":\"{}\"}]",
+                }),
+            ),
+        );
+        let answer = &row(&partial).messages[0];
+        assert_eq!((answer.content.as_deref(), answer.tool_calls[0].id.as_deref()), (Some("Hello"), Some("call_1")));
+        assert_eq!(row(&partial).tokens.as_ref().unwrap().total_tokens, Some(17));
+    }
+
+    #[test]
+    fn anthropics_cached_tokens_are_added_once() {
+        let prompt = |more: serde_json::Value| {
+            let mut object = json!({
+                "ai.operationId": "ai.generateText.doGenerate", "ai.model.provider": "anthropic.messages",
+                "ai.usage.inputTokens": 41, "ai.usage.outputTokens": 21, "ai.usage.cachedInputTokens": 16,
+            });
+            object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            row(&read_span("ai", a_span("x", object))).tokens.as_ref().unwrap().prompt_tokens
+        };
+        assert_eq!(prompt(json!({})), Some(57));
+        // What is left beside the cache says that the input has it in already.
+        assert_eq!(prompt(json!({"ai.usage.inputTokenDetails.noCacheTokens": 25})), Some(41));
+    }
+
+    #[test]
+    fn an_outer_span_is_a_call_only_alone() {
+        let partial = read_span(
+            "ai",
+            a_span(
+                "ai.generateText",
+                json!({"ai.operationId": "ai.generateText", "ai.prompt": "{\"system\":\"Be brief.\",\"prompt\":\"Hi\"}"}),
+            ),
+        );
+        assert_eq!(partial.relation(), crate::event::Relation::CallIfNoCallBelow);
+        assert_eq!(
+            messages(&partial),
+            json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}])
+        );
     }
 }

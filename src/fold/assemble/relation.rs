@@ -3,7 +3,9 @@
 
 use super::group::Group;
 use super::group::NodeId;
+use super::merge::halves;
 use super::merge::merge_spans;
+use crate::event::Event;
 use crate::event::Relation;
 use crate::event::event_type;
 use std::collections::HashSet;
@@ -12,12 +14,14 @@ use std::collections::HashSet;
 pub(super) fn settle(group: &mut Group) {
     let mut parts = Vec::new();
     let mut outer = Vec::new();
+    let mut ends = Vec::new();
     for id in group.nodes.ids() {
         let node = &group.nodes[id];
         match node.relation {
             Relation::Own => {}
             Relation::PartOfParent => parts.push(id),
             Relation::CallIfNoCallBelow => outer.push(id),
+            Relation::EndOfSibling => ends.push(id),
         }
     }
     for id in parts {
@@ -29,9 +33,44 @@ pub(super) fn settle(group: &mut Group) {
             merge_spans(group, parent, id);
         }
     }
+    settle_ends(group, ends);
     if !outer.is_empty() {
         settle_outer(group, outer);
     }
+}
+
+/// Joins ends to the calls that began before them: in order of time, each to the first that fits and has no end yet.
+fn settle_ends(group: &mut Group, mut ends: Vec<NodeId>) {
+    ends.sort_by_key(|id| group.nodes[*id].start_ns);
+    let mut ended: HashSet<NodeId> = HashSet::new();
+    for end in ends {
+        let began = group.nodes.ids().find(|id| !ended.contains(id) && is_begun(group, *id, end));
+        if let Some(began) = began {
+            ended.insert(began);
+            let ended_ns = group.nodes[end].end_ns;
+            merge_spans(group, began, end);
+            let node = &mut group.nodes[began];
+            node.end_ns = node.end_ns.max(ended_ns);
+        }
+    }
+}
+
+/// Whether one span is the beginning of the call whose end another one tells.
+fn is_begun(group: &Group, began: NodeId, end: NodeId) -> bool {
+    let (one, other) = (&group.nodes[began], &group.nodes[end]);
+    let (input, output) = halves(&one.row);
+    let model = |row: &Event| row.model.as_ref().and_then(|model| model.request.clone());
+    one.relation == Relation::Own
+        && one.is_row()
+        && other.is_row()
+        && one.is_span()
+        && one.trace == other.trace
+        && one.parent_span == other.parent_span
+        && one.start_ns <= other.start_ns
+        && one.row.event_type == other.row.event_type
+        && output.is_empty()
+        && input == halves(&other.row).0
+        && model(&one.row) == model(&other.row)
 }
 
 fn settle_outer(group: &mut Group, mut outer: Vec<NodeId>) {

@@ -1,0 +1,316 @@
+//! LiteLLM, SDK and proxy: a hybrid of the conventions and OpenLLMetry's older keys, and the raw exchange in a child.
+//!
+//! Source: `litellm` 1.74 to 1.109, its callback `otel` in both code paths. Other callbacks of it speak OpenInference
+//! or Langfuse's keys; these are read there.
+
+use super::Dialect;
+use super::answer::Answer;
+use super::attributes::Attributes;
+use super::draft::Draft;
+use super::genai;
+use super::json::Node;
+use super::messages;
+use super::openllmetry;
+use super::source::Source;
+use super::usage::Counts;
+use super::value;
+use crate::event::Error;
+use crate::event::Message;
+use crate::event::Relation;
+use crate::event::ToolCall;
+use crate::event::event_type;
+use std::borrow::Cow;
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "litellm",
+    scopes: &["litellm"],
+    keys: &["litellm.", "gen_ai.cost.", "metadata.user_api_key_"],
+    probe: Some(|source| matches!(source.name, RAW | "litellm_request" | "Received Proxy Server Request")),
+    read,
+    ..Dialect::NONE
+};
+
+/// The child that holds request and answer as they went over the wire.
+const RAW: &str = "raw_gen_ai_request";
+
+/// Steps of the proxy that are no operation of an application.
+const NOISE: [&str; 8] =
+    ["proxy_pre_call", "router", "auth", "self", "redis", "postgres", "batch_write_to_db", "route"];
+
+fn read(source: &Source<'_>, draft: &mut Draft) {
+    if source.is_log {
+        return;
+    }
+    if source.name == RAW {
+        return raw(source, draft);
+    }
+    if source.scope.name.starts_with("litellm") && NOISE.contains(&source.name) {
+        return draft.noise();
+    }
+    kind(source, draft);
+    if draft.is(event_type::CHAT_COMPLETION) {
+        call(source, draft);
+    } else if draft.is(event_type::GUARDRAIL) {
+        for (key, name) in [
+            ("guardrail_name", "name"),
+            ("guardrail_mode", "mode"),
+            ("guardrail_response", "output"),
+            ("litellm.guardrail.name", "name"),
+            ("litellm.guardrail.status", "status"),
+            ("litellm.guardrail.mode", "mode"),
+        ] {
+            draft.detail_from(&source.attributes, key, name);
+        }
+    }
+    if draft.has_kind() {
+        facts(source, draft);
+    }
+    failure(source, draft);
+}
+
+fn kind(source: &Source<'_>, draft: &mut Draft) {
+    let told = ["gen_ai.operation.name", "llm.request.type"]
+        .iter()
+        .find_map(|key| source.peek(key).and_then(genai::kind_of_operation));
+    if let Some(kind) = told {
+        draft.kind(kind);
+    } else if source.name == "guardrail" || source.has("guardrail_name") || source.has("litellm.guardrail.name") {
+        draft.kind(event_type::GUARDRAIL);
+    }
+}
+
+fn call(source: &Source<'_>, draft: &mut Draft) {
+    let attributes = &source.attributes;
+    let notes = &source.notes;
+    openllmetry::functions(source, draft);
+    draft.input_from(attributes, notes, "gen_ai.input.messages");
+    draft.output_from(attributes, notes, "gen_ai.output.messages");
+    draft.system_from(attributes, notes, "gen_ai.system_instructions");
+    calls(source, draft);
+    openllmetry::conversation(source, draft);
+    if !source.scope.name.starts_with("litellm") && draft.has_input() {
+        notes.add(|| "litellm wrote this call onto a span of the application: two calls may be mixed".to_owned());
+    }
+}
+
+/// An answer that only calls tools has no parts: its calls stand one by one, each under its own number.
+fn calls(source: &Source<'_>, draft: &mut Draft) {
+    let Some(output) = draft.output_mut() else { return };
+    if output.iter().any(|message| !message.tool_calls.is_empty()) {
+        return;
+    }
+    let prefix = "gen_ai.completion.";
+    let Some((node, places)) = source.attributes.list_below(prefix, &source.budget, &source.notes) else { return };
+    let called: Vec<ToolCall> = node
+        .items()
+        .iter()
+        .filter_map(|item| {
+            let call = item.get("function_call")?;
+            Some(ToolCall {
+                id: call.text("id").map(str::to_owned),
+                r#type: Some("function".to_owned()),
+                name: call.text("name")?.to_owned(),
+                arguments: call.get("arguments").map(Node::plain),
+            })
+        })
+        .collect();
+    if called.is_empty() {
+        return;
+    }
+    let whole = node.items().iter().all(|item| {
+        let known = |key: &str| matches!(key, "function_call" | "role" | "finish_reason" | "content");
+        item.entries().iter().all(|(key, _)| known(key))
+    });
+    match output.iter_mut().rev().find(|message| message.role == "assistant") {
+        Some(message) => message.tool_calls = called,
+        None => {
+            output.push(Message { role: "assistant".to_owned(), tool_calls: called, ..Message::default() });
+        }
+    }
+    if whole {
+        places.into_iter().for_each(|place| source.attributes.mark_place(place));
+    }
+}
+
+/// Usage, cost and stream, which its own keys tell in more detail than the conventions' do.
+fn facts(source: &Source<'_>, draft: &mut Draft) {
+    let attributes = &source.attributes;
+    draft.usage(attributes, || {
+        let whole = source.json("metadata.usage_object").map(|doc| Counts::of(&doc.node)).unwrap_or_default();
+        genai::counts(attributes, &source.notes).beside(whole)
+    });
+    cost(attributes, source, draft, "gen_ai.cost.", "total_cost");
+    cost(attributes, source, draft, "litellm.cost.", "total");
+    if draft.model().stream.is_none() {
+        let stream = ["litellm.request.streaming", "llm.is_streaming"].iter().find_map(|key| attributes.truth(key));
+        draft.model().stream = stream;
+    }
+}
+
+fn cost(attributes: &Attributes<'_>, source: &Source<'_>, draft: &mut Draft, prefix: &str, total: &str) {
+    if draft.has_cost() {
+        return;
+    }
+    let key = format!("{prefix}{total}");
+    let Some(usd) = attributes.number(&key, &source.notes) else { return };
+    if !draft.cost(usd, &key) {
+        return attributes.unmark(&key);
+    }
+    let mut parts: Vec<(&str, String)> = vec![("stated", format!("{usd:?}"))];
+    let mut places = Vec::new();
+    for (place, name, any) in attributes.below(prefix).filter(|(_, name, _)| *name != total) {
+        parts.push((name, super::json::any_json(any)));
+        places.push(place);
+    }
+    if draft.detail_object("cost", &parts) {
+        places.into_iter().for_each(|place| attributes.mark_place(place));
+    }
+}
+
+/// The proxy says of a failed request only this.
+fn failure(source: &Source<'_>, draft: &mut Draft) {
+    if source.status_code == super::status::STATUS_ERROR
+        && source.status_message.is_empty()
+        && let Some(message) = source.text("exception")
+    {
+        draft.row.error = Some(Error { message: Some(message.to_owned()), ..Error::default() });
+    }
+}
+
+/// Request and answer of the provider, values of Python: they tell what the parent's keys leave out.
+fn raw(source: &Source<'_>, draft: &mut Draft) {
+    draft.relation = Relation::PartOfParent;
+    let Some(provider) =
+        source.attributes.list().iter().find_map(|entry| {
+            entry.key.strip_prefix("llm.").and_then(|rest| rest.split_once('.')).map(|(name, _)| name)
+        })
+    else {
+        return;
+    };
+    let key = |name: &str| format!("llm.{provider}.{name}");
+    let embeds = source.has(&key("input")) && !source.has(&key("choices")) && !source.has(&key("output"));
+    draft.kind(if embeds { event_type::EMBEDDING } else { event_type::CHAT_COMPLETION });
+    draft.model().provider = value::provider(provider).map(Cow::into_owned);
+    // The whole answer as text holds all that its keys hold; those are the rest of it, one by one.
+    let entries: Vec<(Cow<'_, str>, Node<'_>)> =
+        ["id", "model", "choices", "output", "content", "usage", "object", "stop_reason"]
+            .iter()
+            .filter_map(|name| Some((Cow::Borrowed(*name), source.json(&key(name))?.node)))
+            .collect();
+    let mut answer = Node::object(entries);
+    let text = source.json(&key("stringified_raw_response"));
+    if let Some(doc) = text.as_ref().filter(|doc| doc.node.is_object()) {
+        answer = doc.node.clone();
+    }
+    if !embeds {
+        for name in ["messages", "contents", "input", "prompt"] {
+            draft.input_from(&source.attributes, &source.notes, &key(name));
+        }
+        if messages::tells_messages(&answer) {
+            draft.output(messages::read(&answer, "assistant"), &source.notes, RAW);
+        }
+    }
+    draft.tools_from(&source.attributes, &source.notes, &key("tools"));
+    let told = Answer::of(&answer);
+    draft.usage(&source.attributes, || told.counts);
+    told.fill(draft);
+    // The name asked of the provider stands among the request's keys, that of the answer among the answer's.
+    if text.is_some() {
+        let asked = source.text(&key("model")).map(str::to_owned);
+        let model = draft.model();
+        if asked.is_some() && asked != model.response {
+            model.request = asked;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dialect::tests::*;
+    use crate::event::event_type;
+    use serde_json::json;
+
+    #[test]
+    fn calls_under_their_own_numbers_belong_to_the_answer() {
+        let partial = read_span(
+            "litellm",
+            a_span(
+                "litellm_request",
+                json!({
+                    "gen_ai.operation.name": "acompletion", "gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o-mini",
+                    "gen_ai.input.messages": "[{\"role\":\"user\",\"parts\":[{\"type\":\"text\",\"text\":\"Weather?\"},{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://a/b.png\"}}]},{\"role\":\"assistant\",\"parts\":[],\"tool_calls\":[{\"id\":\"call_0\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"parts\":[{\"type\":\"text\",\"content\":\"21\"}],\"tool_call_id\":\"call_0\"}]",
+                    "gen_ai.output.messages": "[{\"role\":\"assistant\",\"parts\":[],\"finish_reason\":\"tool_calls\"}]",
+                    "gen_ai.completion.0.function_call.name": "get_weather", "gen_ai.completion.0.function_call.arguments": "{\"city\": \"Lisboa\"}",
+                    "gen_ai.completion.1.function_call.name": "add", "gen_ai.completion.1.function_call.arguments": "{\"a\": 1}",
+                    "gen_ai.system_instructions": "Be brief.",
+                    "gen_ai.response.finish_reasons": "[\"tool_calls\"]",
+                    "gen_ai.usage.input_tokens": 22, "gen_ai.usage.output_tokens": 41,
+                    "metadata.usage_object": "{'completion_tokens': 41, 'prompt_tokens': 22, 'total_tokens': 63, 'prompt_tokens_details': {'cached_tokens': 4}, 'x': None}",
+                    "metadata.requester_metadata": "{'conversation_id': 'c-1', 'session_id': 'c-1'}",
+                    "gen_ai.cost.total_cost": 0.002, "gen_ai.cost.input_cost": 0.001,
+                    "llm.is_streaming": "False",
+                }),
+            ),
+        );
+        let row = row(&partial);
+        assert_eq!((row.dialect.as_str(), row.event_type.as_str()), ("litellm", event_type::CHAT_COMPLETION));
+        let names: Vec<&str> = row.messages.last().unwrap().tool_calls.iter().map(|call| call.name.as_str()).collect();
+        assert_eq!(names, ["get_weather", "add"]);
+        let roles: Vec<&str> = row.messages.iter().map(|message| message.role.as_str()).collect();
+        assert_eq!(roles, ["system", "user", "assistant", "tool", "assistant"]);
+        assert_eq!(row.messages[3].tool_call_id.as_deref(), Some("call_0"));
+        assert_eq!(row.conversation_id, "c-1");
+        let tokens = row.tokens.as_ref().unwrap();
+        assert_eq!((tokens.cached_tokens, tokens.cost_usd), (Some(4), Some(0.002)));
+        let model = row.model.as_ref().unwrap();
+        assert_eq!((model.stream, model.finish_reasons.as_slice()), (Some(false), &["tool_calls".to_owned()][..]));
+    }
+
+    #[test]
+    fn the_oldest_form_has_all_in_indexed_keys() {
+        let partial = read_span(
+            "litellm",
+            a_span(
+                "litellm_request",
+                json!({
+                    "gen_ai.system": "openai", "llm.request.type": "acompletion", "llm.is_streaming": "False",
+                    "gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": "Weather?",
+                    "gen_ai.completion.0.role": "assistant", "gen_ai.completion.0.finish_reason": "tool_calls",
+                    "gen_ai.completion.0.function_call.name": "get_weather", "gen_ai.completion.0.function_call.arguments": "{}",
+                    "gen_ai.completion.1.function_call.name": "add", "gen_ai.completion.1.function_call.arguments": "{\"a\": 1}",
+                    "gen_ai.usage.prompt_tokens": 22, "gen_ai.usage.completion_tokens": 41, "llm.usage.total_tokens": 63,
+                }),
+            ),
+        );
+        assert_eq!(row(&partial).messages[1].tool_calls.len(), 2);
+        assert_eq!(row(&partial).tokens.as_ref().unwrap().total_tokens, Some(63));
+        assert_eq!(row(&partial).model.as_ref().unwrap().stream, Some(false));
+    }
+
+    #[test]
+    fn the_raw_child_tells_its_parent_in_pythons_words() {
+        let partial = read_span(
+            "litellm",
+            a_span(
+                "raw_gen_ai_request",
+                json!({
+                    "llm.openai.messages": "[{'role': 'user', 'content': \"It's me\"}]", "llm.openai.model": "gpt-4o-mini",
+                    "llm.openai.choices": "[{'finish_reason': 'tool_calls', 'index': 0, 'message': {'content': None, 'role': 'assistant', 'tool_calls': [{'id': 'call_1', 'type': 'function', 'function': {'name': 'f', 'arguments': '{\"a\": 1}'}}]}}]",
+                    "llm.openai.id": "chatcmpl-1",
+                }),
+            ),
+        );
+        assert_eq!(partial.relation(), crate::event::Relation::PartOfParent);
+        assert_eq!(row(&partial).messages[0].content.as_deref(), Some("It's me"));
+        assert_eq!(row(&partial).messages[1].tool_calls[0].id.as_deref(), Some("call_1"));
+        assert_eq!(row(&partial).model.as_ref().unwrap().response_id.as_deref(), Some("chatcmpl-1"));
+    }
+
+    #[test]
+    fn steps_of_the_proxy_are_no_operations_and_calls_on_foreign_spans_are_noted() {
+        assert_eq!(row(&read_span("litellm", a_span("router", json!({"call_type": "x"})))).event_type, "");
+        let call = json!({"gen_ai.operation.name": "chat", "gen_ai.cost.total_cost": 0.1, "gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": "Hi", "gen_ai.input.messages": "[{\"role\":\"user\",\"parts\":[{\"type\":\"text\",\"content\":\"Hi\"}]}]"});
+        let partial = read_span("my.app", a_span("handle", call));
+        assert!(row(&partial).notes.iter().any(|note| note.contains("two calls may be mixed")));
+    }
+}
