@@ -10,7 +10,7 @@ use crate::event::event_type;
 use crate::event::status;
 
 pub(super) const DIALECT: Dialect =
-    Dialect { name: "crewai", scopes: &["crewai.telemetry"], keys: &["crewai."], read, ..Dialect::NONE };
+    Dialect { name: "crewai", scopes: &["crewai"], keys: &["crewai."], read, ..Dialect::NONE };
 
 fn read(source: &Source<'_>, draft: &mut Draft) {
     if source.is_log {
@@ -59,17 +59,18 @@ fn graph(source: &Source<'_>, draft: &mut Draft) {
     if let Some(node) = node {
         draft.graph().node_path.get_or_insert(node);
     }
-    if draft.row.agent.as_ref().is_none_or(|agent| agent.name.is_none())
-        && !source.has("gen_ai.agent.name")
-        && let Some(role) = first(&["crewai.agent.role"])
-    {
-        draft.agent().name = Some(role);
+    // The conventions' key holds a hash here.
+    if let Some(role) = first(&["crewai.agent.role"]) {
+        draft.agent().name.get_or_insert(role);
     }
 }
 
 fn tool(source: &Source<'_>, draft: &mut Draft) {
     let attributes = &source.attributes;
     let failure = attributes.first_text(&["crewai.tool.failure.message", "crewai.tool.failure.reason"]);
+    if failure.is_some() {
+        draft.row.status.get_or_insert_with(|| status::ERROR.to_owned());
+    }
     draft.tool(|| {
         let first = |keys: [&str; 2]| attributes.first_text(&keys).map(|(_, text)| text.to_owned());
         let json = |keys: [&str; 2]| keys.iter().find_map(|key| attributes.raw_json(key));

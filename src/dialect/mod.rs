@@ -32,6 +32,7 @@ mod langchain;
 mod langfuse;
 mod langsmith;
 mod litellm;
+mod llamaindex;
 mod logfire;
 mod mastra;
 mod messages;
@@ -73,7 +74,7 @@ use source::Scope;
 use source::Source;
 
 /// All dialects; of those that match a record the first leads.
-const DIALECTS: [Dialect; 34] = [
+const DIALECTS: [Dialect; 35] = [
     langfuse::DIALECT,
     langsmith::DIALECT,
     litellm::DIALECT,
@@ -96,6 +97,7 @@ const DIALECTS: [Dialect; 34] = [
     ag2::DIALECT,
     crewai::DIALECT,
     haystack::DIALECT,
+    llamaindex::DIALECT,
     spring_ai::DIALECT,
     braintrust::DIALECT,
     claude_code::DIALECT,

@@ -97,6 +97,9 @@ fn tool(source: &Source<'_>, draft: &mut Draft) {
     if matches!(source.peek("gen_ai.tool.status"), Some("error" | "success")) {
         attributes.mark("gen_ai.tool.status");
     }
+    if failed {
+        draft.row.status.get_or_insert_with(|| status::ERROR.to_owned());
+    }
     draft.tool(|| {
         let text = |key: &str| attributes.text(key).map(str::to_owned);
         ToolExecution {

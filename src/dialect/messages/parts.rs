@@ -23,7 +23,7 @@ enum Shape {
 }
 
 fn shape(node: &Node<'_>) -> Shape {
-    if let Some(kind) = node.first_text(&["type", "content_type", "part_kind", "kind"]) {
+    if let Some(kind) = node.first_text(&["type", "content_type", "block_type", "part_kind", "kind"]) {
         return match kind {
             "text" | "input_text" | "output_text" | "summary_text" | "TextContent" => Shape::Text,
             "reasoning" | "thinking" | "reasoning_text" | "reasoning_content" => Shape::Reasoning,
@@ -206,7 +206,10 @@ impl Reader {
                     Some(inner) => builder.text(inner.get("value").unwrap_or(inner).plain().as_str()),
                     None => builder.lossy |= node.get("text").is_none(),
                 }
-                self.check(node, &["type", "text", "content", "content_type", "value", "thought", "part_kind", "kind"]);
+                self.check(
+                    node,
+                    &["type", "text", "content", "content_type", "value", "thought", "part_kind", "kind", "block_type"],
+                );
             }
             Shape::Reasoning => {
                 self.reasoning(node, builder);
@@ -315,7 +318,7 @@ impl Reader {
             .first_text(&["name", "toolName", "tool_name", "function_name"])
             .or_else(|| node.first_text(&["name", "toolName"]));
         let arguments = function
-            .first(&["arguments", "input", "args", "parameters", "arguments_json"])
+            .first(&["arguments", "input", "args", "parameters", "arguments_json", "tool_kwargs"])
             .or_else(|| node.first(&["arguments", "input", "args"]));
         let kind = node.text("type").filter(|kind| *kind == "custom");
         let id = id.and_then(Node::scalar_text).filter(|id| !id.is_empty()).map(str::to_owned);
@@ -349,6 +352,8 @@ impl Reader {
                 "tool_name",
                 "function_name",
                 "ref",
+                "block_type",
+                "tool_kwargs",
             ],
         );
         if node.get("call_id").is_some() && node.get("id").is_some_and(|own| Some(own) != node.get("call_id")) {
