@@ -40,6 +40,10 @@ pub(super) const DIALECT: Dialect = Dialect {
 };
 
 fn read(source: &Source<'_>, draft: &mut Draft) {
+    let place = source.attributes.first_count(&["interaction.sequence", "event.sequence"], &source.notes);
+    if let Some(place) = place {
+        draft.graph().step_index.get_or_insert(place.value);
+    }
     if source.is_log { log(source, draft) } else { span(source, draft) }
 }
 
@@ -56,7 +60,10 @@ fn log(source: &Source<'_>, draft: &mut Draft) {
             coding::message(source, draft, "response", "assistant");
             request_id(source, draft);
         }
-        "api_request" => call(source, draft),
+        "api_request" => {
+            call(source, draft);
+            draft.row.status.get_or_insert_with(|| status::OK.to_owned());
+        }
         "api_error" => {
             call(source, draft);
             let text = |key: &str| source.text(key).map(str::to_owned);

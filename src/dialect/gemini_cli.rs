@@ -102,15 +102,23 @@ fn tool_span(source: &Source<'_>, draft: &mut Draft) {
             name: text("gen_ai.tool.name").unwrap_or_else(|| source.name.to_owned()),
             call_id: text("gen_ai.tool.call.id").or_else(|| text("gen_ai.tool.call_id")),
             r#type: text("gen_ai.tool.type"),
-            arguments: ["gen_ai.tool.call.arguments", "gen_ai.input.messages"]
-                .iter()
-                .find_map(|key| attributes.raw_json(key)),
+            arguments: attributes.raw_json("gen_ai.tool.call.arguments").or_else(|| given(source)),
             result: ["gen_ai.tool.call.result", "gen_ai.output.messages"]
                 .iter()
                 .find_map(|key| attributes.raw_json(key)),
             ..ToolExecution::default()
         }
     });
+}
+
+/// `{name, args, ...}`, or the arguments alone.
+fn given(source: &Source<'_>) -> Option<String> {
+    const KEY: &str = "gen_ai.input.messages";
+    let doc = source.json(KEY)?;
+    match doc.node.get("args").filter(|args| args.is_object() && doc.node.get("name").is_some()) {
+        Some(args) => Some(args.json()),
+        None => source.attributes.raw_json(KEY),
+    }
 }
 
 fn log(source: &Source<'_>, draft: &mut Draft) {

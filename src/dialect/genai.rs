@@ -335,7 +335,9 @@ fn parameters(attributes: &Attributes<'_>, draft: &mut Draft) {
                 Some(Node::array(attributes.words(key).into_iter().map(Node::String).collect::<Vec<Node<'_>>>()).json())
             }
             _ => attributes.any(key).map(|any| match super::json::any_text(any) {
-                Some(text) if text.starts_with(['{', '[']) => super::json::text_as_json(text),
+                Some(text) if text.starts_with(['{', '[']) || is_number_as_text(name, text) => {
+                    super::json::text_as_json(text)
+                }
                 _ => super::json::any_json(any),
             }),
         };
@@ -351,6 +353,16 @@ fn parameters(attributes: &Attributes<'_>, draft: &mut Draft) {
     for (_, _, place) in entries {
         attributes.mark_place(place);
     }
+}
+
+/// Some can only send texts.
+fn is_number_as_text(name: &str, text: &str) -> bool {
+    let of_numbers = matches!(
+        name,
+        "temperature" | "top_p" | "top_k" | "max_tokens" | "frequency_penalty" | "presence_penalty" | "seed" | "n"
+            | "choice.count"
+    );
+    of_numbers && value::number(text).is_some()
 }
 
 /// Addresses of content that was stored elsewhere.

@@ -41,7 +41,8 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
         Some("evaluator") => sides(source, draft, event_type::EVALUATION),
         _ => sides(source, draft, event_type::GRAPH_STEP),
     }
-    if draft.is(event_type::GRAPH_STEP)
+    // Other actions only run what stands below them.
+    if matches!(source.peek("genkit:type"), Some("flow" | "flowStep"))
         && let Some(name) = source.text("genkit:name")
     {
         if source.attributes.truth("genkit:isRoot") == Some(true) {

@@ -434,6 +434,7 @@ impl Reader {
         if builder.role == "tool" {
             builder.answers = node
                 .first(&["tool_call_id", "toolCallId", "tool_use_id", "call_id", "id"])
+                .or_else(|| node.at(&["additional_kwargs", "tool_call_id"]))
                 .and_then(Node::scalar_text)
                 .filter(|id| !id.is_empty())
                 .map(str::to_owned);

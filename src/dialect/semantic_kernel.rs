@@ -6,6 +6,7 @@
 use super::Dialect;
 use super::draft::Draft;
 use super::source::Source;
+use crate::event::event_type;
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "semantic-kernel",
@@ -15,9 +16,16 @@ pub(super) const DIALECT: Dialect = Dialect {
     ..Dialect::NONE
 };
 
-fn read(source: &Source<'_>, _draft: &mut Draft) {
+fn read(source: &Source<'_>, draft: &mut Draft) {
     if source.is_log {
         // The order of the records tells it.
         source.attributes.mark("chat_message_index");
+        return;
+    }
+    if matches!(
+        source.peek("gen_ai.operation.name"),
+        Some("chat.completions" | "chat.streaming_completions" | "text.completions" | "text.streaming_completions")
+    ) {
+        draft.kind(event_type::CHAT_COMPLETION);
     }
 }
