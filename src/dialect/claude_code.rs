@@ -49,10 +49,6 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
 
 fn log(source: &Source<'_>, draft: &mut Draft) {
     let event = coding::event(source, "claude_code.");
-    // The body only repeats the name.
-    let repeats =
-        source.body.and_then(super::json::any_text).and_then(|text| text.strip_prefix("claude_code.")) == Some(event);
-    source.body_used.set(repeats);
     source.attributes.mark("event.name");
     match event {
         "user_prompt" => coding::message(source, draft, "prompt", "user"),

@@ -18,7 +18,7 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     if source.is_log {
         return;
     }
-    let kind = source.text("mastra.span.type");
+    let kind = source.peek("mastra.span.type");
     match kind {
         Some("model_generation" | "llm_generation") => {
             draft.kind(event_type::CHAT_COMPLETION);
@@ -37,9 +37,8 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     }
     if let Some(start) = source.peek(FIRST_TOKEN).and_then(value::time)
         && let Some(millis) = value::millis_between(source.start_ns, start)
-        && draft.first_token(source, millis, FIRST_TOKEN)
     {
-        source.attributes.mark(FIRST_TOKEN);
+        draft.first_token(source, millis, FIRST_TOKEN);
     }
 }
 

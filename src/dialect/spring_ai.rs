@@ -16,7 +16,7 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     if source.is_log {
         return;
     }
-    match source.text("spring.ai.kind") {
+    match source.peek("spring.ai.kind") {
         Some("tool_call") => tool(source, draft),
         Some("vector_store") => store(source, draft),
         Some("advisor" | "chat_client") => draft.kind(event_type::GRAPH_STEP),
