@@ -359,7 +359,14 @@ fn parameters(attributes: &Attributes<'_>, draft: &mut Draft) {
 fn is_number_as_text(name: &str, text: &str) -> bool {
     let of_numbers = matches!(
         name,
-        "temperature" | "top_p" | "top_k" | "max_tokens" | "frequency_penalty" | "presence_penalty" | "seed" | "n"
+        "temperature"
+            | "top_p"
+            | "top_k"
+            | "max_tokens"
+            | "frequency_penalty"
+            | "presence_penalty"
+            | "seed"
+            | "n"
             | "choice.count"
     );
     of_numbers && value::number(text).is_some()

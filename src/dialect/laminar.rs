@@ -63,7 +63,8 @@ fn cost(source: &Source<'_>, draft: &mut Draft) {
         (source.number("gen_ai.usage.input_cost"), source.number("gen_ai.usage.output_cost"))
     {
         draft.cost(input + output, "gen_ai.usage.input_cost");
-        let json = format!("{{\"stated\":{{\"total\":{:?},\"input\":{input:?},\"output\":{output:?}}}}}", input + output);
+        let json =
+            format!("{{\"stated\":{{\"total\":{:?},\"input\":{input:?},\"output\":{output:?}}}}}", input + output);
         draft.detail("cost", json);
     }
 }

@@ -74,11 +74,9 @@ fn shape(node: &Node<'_>) -> Shape {
         return Shape::Result;
     }
     if node.get("reasoningContent").is_some()
-        || node
-            .get("reasoning")
-            .is_some_and(|inner| {
-                inner.as_str().is_some() || inner.get("text").is_some() || inner.get("reasoning_text").is_some()
-            })
+        || node.get("reasoning").is_some_and(|inner| {
+            inner.as_str().is_some() || inner.get("text").is_some() || inner.get("reasoning_text").is_some()
+        })
     {
         return Shape::Reasoning;
     }
