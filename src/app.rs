@@ -9,6 +9,8 @@
 //!
 //! Threads have what blocks on the disk. With nothing to do there is no timer and nothing runs.
 
+#![expect(clippy::disallowed_methods, reason = "the only file that spawns")]
+
 mod back;
 mod say;
 

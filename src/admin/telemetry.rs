@@ -34,6 +34,8 @@ use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sdk::trace::SpanProcessor;
 use std::io;
 use std::io::IsTerminal as _;
+use std::panic;
+use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -118,6 +120,7 @@ impl Telemetry {
         let telemetry = Self::new(config, metrics, instance)?;
         let is_terminal = io::stderr().is_terminal();
         telemetry.subscriber(config, is_terminal, io::stderr)?.try_init()?;
+        panic::set_hook(Box::new(tell_panic));
         Ok(telemetry)
     }
 
@@ -189,6 +192,14 @@ impl Telemetry {
         });
         Ok(tracing_subscriber::registry().with(spans).with(lines.with_filter(filter(&config.filter)?)))
     }
+}
+
+/// Logs where a panic was. Its message may hold what was received (a text that was cut badly): only one that stands
+/// so in the program is told.
+fn tell_panic(about: &PanicHookInfo<'_>) {
+    let place = about.location().map_or_else(|| "somewhere".to_owned(), ToString::to_string);
+    let said = about.payload().downcast_ref::<&'static str>().copied().unwrap_or("see the place");
+    tracing::error!(place, said, "a panic");
 }
 
 /// What is logged. A level alone is for chatlake: what it is built on speaks only of what goes wrong.

@@ -171,8 +171,8 @@ impl Rejected {
 /// Bytes as configurations write them.
 fn size(bytes: usize) -> String {
     match bytes {
-        _ if bytes > 0 && bytes % (1 << 20) == 0 => format!("{}MiB", bytes >> 20),
-        _ if bytes > 0 && bytes % (1 << 10) == 0 => format!("{}KiB", bytes >> 10),
+        _ if bytes > 0 && bytes.is_multiple_of(1 << 20) => format!("{}MiB", bytes >> 20),
+        _ if bytes > 0 && bytes.is_multiple_of(1 << 10) => format!("{}KiB", bytes >> 10),
         _ => format!("{bytes}B"),
     }
 }

@@ -246,3 +246,17 @@ fn json_logs_are_an_object_a_line() {
     assert_eq!((&line["level"], &line["segment"]), (&"INFO".into(), &7.into()));
     assert!(line["timestamp"].is_string());
 }
+
+#[test]
+fn a_panic_is_told_by_its_place_and_not_by_what_was_received() {
+    let lines = Lines::of(&config(None), || {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(tell_panic));
+        let received = String::from("s3cret");
+        let _ = panic::catch_unwind(|| panic!("cannot cut {received}"));
+        let _ = panic::catch_unwind(|| panic!("an invariant is broken"));
+        panic::set_hook(before);
+    });
+    assert!(!lines.contains("s3cret"), "{lines}");
+    assert!(lines.contains("telemetry/tests.rs") && lines.contains("an invariant is broken"), "{lines}");
+}
