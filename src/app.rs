@@ -136,7 +136,7 @@ async fn run(config: Config, metrics: Arc<Metrics>, instance: &str) -> Result<()
     tell_damage(&opened.found);
 
     let doors = doors(&config);
-    let mapper = Arc::new(dialect::Settings { keep_unknown: config.keep_unknown });
+    let mapper = Arc::new(config.mapping());
     let door_road = receiver::Road::new(mapper, redactor, policies).leaving(instance.to_owned());
     let auth = Auth::new(config.keys.clone(), Arc::clone(&clock));
     let log = Arc::new(opened.wal.clone());

@@ -6,6 +6,7 @@
 pub mod reader;
 pub mod units;
 
+use crate::dialect;
 use crate::fold;
 use crate::fold::open::Patience;
 use crate::fold::window;
@@ -50,7 +51,6 @@ keys! {
     "receivers.otlp.http.endpoint" = "127.0.0.1:4318": "Where OTLP over HTTP is received.";
     "receivers.otlp.max_request" = "64MiB": "The largest request, decompressed; a larger one is refused for good.";
     "receivers.otlp.in_flight" = "256MiB": "Bytes of requests under way at once; beyond, senders are asked to retry.";
-    "auth.keys" = "": "List of {key or file, tenant, app, policy, prefix}: who may send, with Authorization: Bearer. None: all.";
     "receivers.modelstat.endpoint" = "127.0.0.1:4319": "Where modelstat's clients post by default; none for nowhere. Taken by another: a warning.";
     "receivers.huggingplace.times" = "seconds": "What a bare number in its response_time is: seconds or milliseconds.";
     "receivers.text_markers" = "stackspot": "Words, parted by commas, of providers and models that write tool calls as text, or none.";
@@ -58,6 +58,7 @@ keys! {
     "webhooks.signatures" = "required": "required, or none: then a key of auth.keys counts, as at other doors.";
     "webhooks.meta" = "": "List of {secret or secret_file, verify_token, tenant, app, policy, prefix} of apps of Meta.";
     "webhooks.twilio" = "": "List of {secret or secret_file, tenant, app, policy, prefix} of accounts of Twilio.";
+    "auth.keys" = "": "List of {key or file, tenant, app, policy, prefix}: who may send, with Authorization: Bearer. None: all.";
     "admin.endpoint" = "127.0.0.1:13133": "Where health, readiness, metrics and status are served.";
     "data.dir" = "./data": "Folder of the write-ahead log and the outbox, and of the lake where store.url names none.";
     "writer.name" = "chatlake": "Begins the names of this writer's objects; a random id made with data.dir follows.";
@@ -241,8 +242,8 @@ impl Config {
             http_endpoint: r.must("receivers.otlp.http.endpoint", endpoint),
             max_request: r.must("receivers.otlp.max_request", positive),
             in_flight: r.must("receivers.otlp.in_flight", positive),
-            keys: keys(&mut r),
             posted: posted(&mut r),
+            keys: keys(&mut r),
             admin_endpoint: r.must("admin.endpoint", endpoint),
             data_dir: r.must("data.dir", text).into(),
             writer_name: r.must("writer.name", writer_name),
@@ -290,6 +291,11 @@ impl Config {
         }
         config.shown = r.finish()?;
         Ok(config)
+    }
+
+    /// What dialects are told.
+    pub fn mapping(&self) -> dialect::Settings {
+        dialect::Settings { keep_unknown: self.keep_unknown, text_markers: self.posted.reading.text_markers.clone() }
     }
 
     /// The environment of this process.
@@ -364,7 +370,7 @@ fn not_shown(count: usize) -> String {
 
 /// What the doors of logging SDKs and webhooks are set to.
 fn posted(r: &mut Reader) -> posted::Config {
-    use crate::dialect::posted::TimeUnit;
+    use dialect::posted::TimeUnit;
     const NONE: &str = "none";
     const UNITS: &[(&str, TimeUnit)] = &[("seconds", TimeUnit::Seconds), ("milliseconds", TimeUnit::Milliseconds)];
     let or_none = |text: &str| if text == NONE { Ok(None) } else { endpoint(text).map(Some) };
@@ -373,7 +379,7 @@ fn posted(r: &mut Reader) -> posted::Config {
         Ok(words.map(str::to_owned).collect::<Vec<_>>())
     };
     let modelstat_endpoint = r.must("receivers.modelstat.endpoint", or_none);
-    let reading = crate::dialect::posted::Config {
+    let reading = dialect::posted::Config {
         huggingplace_times: r.must("receivers.huggingplace.times", |text| word(text, UNITS)),
         text_markers: r.must("receivers.text_markers", words),
     };

@@ -193,8 +193,13 @@ fn conversation(source: &Source<'_>, draft: &mut Draft, metadata: &Metadata<'_>)
         .or_else(|| quoted(source, "mlflow.trace.session"))
         .or_else(|| {
             let entry = metadata.get("requester_metadata")?;
-            let id = entry.value.first_text(&["session_id", "conversation_id"])?;
-            Some((id.to_owned(), "metadata.requester_metadata".to_owned()))
+            let (id, rule) = super::posted::requester_conversation(&entry.value)?;
+            Some((id.to_owned(), format!("metadata.requester_metadata{rule}")))
+        })
+        .or_else(|| {
+            let entry = metadata.get("requester_custom_headers")?;
+            let id = entry.value.first_text(&["x-correlation-id", "correlation-id"])?;
+            Some((id.to_owned(), "metadata.requester_custom_headers".to_owned()))
         })
         .or_else(|| attribute(source, &["mcp.session.id"]));
     if let Some((id, carrier)) = found {

@@ -107,6 +107,11 @@ impl Draft {
         self.output.as_mut()
     }
 
+    /// All messages so far, input, output and other choices.
+    pub(super) fn messages_mut(&mut self) -> impl Iterator<Item = &mut Message> {
+        self.input.iter_mut().chain(&mut self.output).flatten().chain(&mut self.choices)
+    }
+
     /// Says that it is no operation of its own, whatever other dialects may see in it.
     pub(super) fn noise(&mut self) {
         self.kind = Some("");

@@ -21,6 +21,7 @@ mod copilot;
 mod crewai;
 mod draft;
 mod gemini_cli;
+mod gateway;
 mod genai;
 mod genai_legacy;
 mod genkit;
@@ -74,7 +75,7 @@ use source::Scope;
 use source::Source;
 
 /// All dialects; of those that match a record the first leads.
-const DIALECTS: [Dialect; 35] = [
+const DIALECTS: [Dialect; 36] = [
     langfuse::DIALECT,
     langsmith::DIALECT,
     litellm::DIALECT,
@@ -107,6 +108,7 @@ const DIALECTS: [Dialect; 35] = [
     anthropic::DIALECT,
     vllm::DIALECT,
     openlit::DIALECT,
+    gateway::STACKSPOT,
     openllmetry::DIALECT,
     genai::DIALECT,
     genai_legacy::DIALECT,
@@ -133,10 +135,18 @@ impl Dialect {
 }
 
 /// What the mapping is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Whether records that no dialect knows become rows.
     pub keep_unknown: bool,
+    /// Words of providers and models whose tool calls are text: see [`posted::markers`].
+    pub text_markers: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { keep_unknown: false, text_markers: posted::Config::default().text_markers }
+    }
 }
 
 /// Records of one resource and scope.
@@ -197,7 +207,7 @@ fn next(place: &mut u32) -> u32 {
 }
 
 /// What a record's dialects say of it.
-fn draft(source: &Source<'_>, dialects: probe::Set) -> Draft {
+fn draft(source: &Source<'_>, dialects: probe::Set, settings: &Settings) -> Draft {
     let mut draft = Draft::default();
     let speaking = dialects.with(probe::of_source(source));
     for dialect in DIALECTS.iter().enumerate().filter(|(place, _)| speaking.has(*place)).map(|(_, dialect)| dialect) {
@@ -208,12 +218,13 @@ fn draft(source: &Source<'_>, dialects: probe::Set) -> Draft {
     }
     context::read(source, &mut draft);
     status::read(source, &mut draft);
+    gateway::settle(source, &mut draft, &settings.text_markers);
     draft
 }
 
 fn span_partial(span: &Span, scope: Scope<'_>, dialects: probe::Set, settings: &Settings) -> Partial {
     let source = Source::of_span(span, scope);
-    let mut draft = draft(&source, dialects);
+    let mut draft = draft(&source, dialects, settings);
     if span.dropped_attributes_count > 0 {
         source.notes.add(|| format!("{} attributes were dropped before they came here", span.dropped_attributes_count));
     }
@@ -250,7 +261,7 @@ fn span_partial(span: &Span, scope: Scope<'_>, dialects: probe::Set, settings: &
 
 fn log_partial(record: &LogRecord, scope: Scope<'_>, dialects: probe::Set, settings: &Settings) -> Partial {
     let source = Source::of_log(record, scope);
-    let mut draft = draft(&source, dialects);
+    let mut draft = draft(&source, dialects, settings);
     source.name.clone_into(&mut draft.row.name);
     draft.row.trace_id = value::hex(&record.trace_id);
     draft.row.span_id = value::hex(&record.span_id);

@@ -474,7 +474,7 @@ fn unknown_records_keep_their_context() {
     let partial = read_log(Settings::default(), "app", record());
     assert!(partial.details.is_empty() && partial.attributes.is_empty());
     assert_eq!(row(&partial).user.as_ref().unwrap().id.as_deref(), Some("u"));
-    let partial = read_log(Settings { keep_unknown: true }, "app", record());
+    let partial = read_log(Settings { keep_unknown: true, ..Settings::default() }, "app", record());
     assert_eq!(detail(&partial, "body"), Some(json!("a line")));
     assert_eq!(left(&partial), ["x"]);
 }

@@ -96,7 +96,7 @@ impl Mapper for Squeamish {
             let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
             assert!(!scopes.flat_map(|scope| &scope.spans).any(|span| span.name == "panic"), "as asked for");
         }
-        dialect::Settings { keep_unknown: true }.map(request)
+        dialect::Settings { keep_unknown: true, ..dialect::Settings::default() }.map(request)
     }
 }
 

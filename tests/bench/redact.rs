@@ -67,7 +67,7 @@ fn main() {
 
 fn read(body: &[u8]) -> Vec<Read> {
     let request = ExportTraceServiceRequest::decode(body).expect("otlpload writes OTLP");
-    dialect::traces(request, &dialect::Settings { keep_unknown: false })
+    dialect::traces(request, &dialect::Settings::default())
 }
 
 fn redactor(policy: Policy, content: Content) -> Redactor {

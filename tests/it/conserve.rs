@@ -154,7 +154,7 @@ fn reads(read: &[Read]) -> Vec<bool> {
 
 /// Every record of a request. Resource and scope are shared; they count as told by each of their records.
 fn told(request: &Request) -> Vec<Told> {
-    let settings = dialect::Settings { keep_unknown: false };
+    let settings = dialect::Settings::default();
     let mut all = Vec::new();
     match request.signal {
         Signal::Traces => {

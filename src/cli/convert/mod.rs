@@ -167,7 +167,7 @@ fn settings(config: &Config, writer: Writer) -> Settings {
     fold.patience = Patience { linger: u64::MAX, idle: u64::MAX, max_age: u64::MAX };
     fold.window.age = u64::MAX;
     Settings {
-        dialect: dialect::Settings { keep_unknown: config.keep_unknown },
+        dialect: config.mapping(),
         fold,
         road: road::Settings { close_open: false, encode: config.store.encode(), writer },
         roll_size: config.roll_size,

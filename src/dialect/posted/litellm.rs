@@ -21,6 +21,7 @@ use super::draft::without;
 use super::markers;
 use crate::dialect::draft::messages_json;
 use crate::dialect::json::Node;
+use crate::dialect::json::parse;
 use crate::dialect::messages;
 use crate::dialect::value;
 use crate::event::Error;
@@ -135,27 +136,33 @@ fn kind(call_type: &str) -> &'static str {
 fn conversation(draft: &mut Draft, node: &Node<'_>) {
     let metadata = node.get("metadata");
     if let Some((id, rule)) = metadata.and_then(stated_conversation) {
-        draft.conversation(Some(id), rule);
+        draft.conversation(Some(id), &rule);
     }
     draft.conversation(node.text("session_id"), "session_id");
     draft.conversation(node.text("trace_id"), "trace");
 }
 
 /// The conversation that metadata of LiteLLM's states, and where.
-pub(in crate::dialect) fn stated_conversation<'n>(metadata: &'n Node<'_>) -> Option<(&'n str, &'static str)> {
-    const RULES: [(&[&str], &str); 6] = [
-        (&["requester_metadata", "headers", "correlation-id"], "metadata.requester_metadata.headers.correlation-id"),
-        (
-            &["requester_metadata", "headers", "x-correlation-id"],
-            "metadata.requester_metadata.headers.x-correlation-id",
-        ),
-        (&["requester_metadata", "conversation_id"], "metadata.requester_metadata.conversation_id"),
-        (&["requester_metadata", "session_id"], "metadata.requester_metadata.session_id"),
-        (&["requester_custom_headers", "x-correlation-id"], "metadata.requester_custom_headers.x-correlation-id"),
-        (&["requester_custom_headers", "correlation-id"], "metadata.requester_custom_headers.correlation-id"),
+fn stated_conversation<'n>(metadata: &'n Node<'_>) -> Option<(&'n str, String)> {
+    let requester = metadata.get("requester_metadata").and_then(requester_conversation);
+    let requester = requester.map(|(id, rule)| (id, format!("metadata.requester_metadata{rule}")));
+    requester.or_else(|| {
+        let headers = metadata.get("requester_custom_headers")?;
+        let id = headers.first_text(&["x-correlation-id", "correlation-id"])?;
+        Some((id, "metadata.requester_custom_headers".to_owned()))
+    })
+}
+
+/// The conversation that a caller's metadata states, and where in it.
+pub(in crate::dialect) fn requester_conversation<'n>(requester: &'n Node<'_>) -> Option<(&'n str, &'static str)> {
+    const RULES: [(&[&str], &str); 4] = [
+        (&["headers", "correlation-id"], ".headers.correlation-id"),
+        (&["headers", "x-correlation-id"], ".headers.x-correlation-id"),
+        (&["conversation_id"], ".conversation_id"),
+        (&["session_id"], ".session_id"),
     ];
     RULES.iter().find_map(|(path, rule)| {
-        let id = metadata.at(path)?.scalar_text().filter(|id| !id.is_empty())?;
+        let id = requester.at(path)?.scalar_text().filter(|id| !id.is_empty())?;
         Some((id, *rule))
     })
 }
@@ -365,6 +372,31 @@ fn headers(node: &Node<'_>) -> String {
         }
     }
     fields.close().unwrap_or_else(|| "{}".to_owned())
+}
+
+/// Headers, or an object with them, as JSON without credentials; none where there are none. `json` is a JSON text, or
+/// one that holds such a text, or Python's.
+pub(in crate::dialect) fn headers_without_secrets(json: &str) -> Option<String> {
+    let lower = json.to_ascii_lowercase();
+    if !SECRET_HEADERS.iter().any(|name| lower.contains(name)) {
+        return None;
+    }
+    parse(json)?.node.opened(|node| {
+        let clean = match node.get("headers").filter(|inner| inner.is_object()) {
+            None => headers(node),
+            Some(inner) => {
+                let mut fields = Fields::default();
+                for (key, value) in node.entries() {
+                    match key.as_ref() {
+                        "headers" => fields.json(key, &headers(inner)),
+                        _ => fields.json(key, &value.json()),
+                    }
+                }
+                fields.close().unwrap_or_else(|| "{}".to_owned())
+            }
+        };
+        node.is_object().then_some(clean)
+    })
 }
 
 /// Whether a text is a SHA-256 in hex, as the proxy with a database writes.

@@ -40,7 +40,10 @@ use serde::Deserialize;
 
 pub use huggingplace::huggingplace;
 pub use insidellm::insidellm;
+pub(in crate::dialect) use litellm::headers_without_secrets;
+pub(in crate::dialect) use litellm::is_hash;
 pub use litellm::litellm;
+pub(in crate::dialect) use litellm::requester_conversation;
 pub use modelstat::modelstat;
 pub use stackifier::events;
 pub use stackifier::object;

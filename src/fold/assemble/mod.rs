@@ -9,6 +9,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `posted` | gives the answers of posted events their requests |
+//! | `gateway` | tells a gateway's calls what other spans of their trace know |
 //! | `group` | drops resends, sorts, makes nodes of spans and single records, links children to parents |
 //! | `join` | puts log records on the span whose call they tell |
 //! | `relation` | decides what a dialect left to the tree: parts of a parent, outer calls |
@@ -26,6 +27,7 @@ mod calls;
 mod chat_format;
 mod context;
 mod finish;
+mod gateway;
 mod group;
 mod join;
 mod json;
@@ -103,6 +105,7 @@ pub struct Assembled {
 /// Makes rows of records.
 pub fn assemble(mut told: Vec<Told>, traces: &[Trace<'_>], settings: &Settings) -> Assembled {
     posted::join(&mut told);
+    gateway::tell(&mut told);
     let mut group = Group::new(told, traces);
     join::logs_to_spans(&mut group);
     relation::settle(&mut group);
