@@ -13,6 +13,7 @@ use crate::fold::window;
 use crate::lake::encode;
 use crate::lake::jsonl;
 use crate::lake::jsonl::ToolCallForm;
+use crate::lake::key::Prefix;
 use crate::lake::partition::Template;
 use crate::lake::partition::TemplateError;
 use crate::receiver::Caller;
@@ -355,6 +356,9 @@ fn keys(r: &mut Reader) -> Vec<Keys> {
         };
         if !entry.policy.as_deref().is_none_or(|policy| matches!(policy, "floor" | "strict" | "none")) {
             r.fault(format!("{PATH}: policy is none of floor, strict, none"));
+        }
+        if let Some(Err(error)) = entry.prefix.as_deref().map(str::parse::<Prefix>) {
+            r.fault(format!("{PATH}: {error}"));
         }
         let tenant = entry.tenant.unwrap_or_else(|| Caller::default().tenant);
         let caller = Caller { tenant, app: entry.app, policy: entry.policy, prefix: entry.prefix };

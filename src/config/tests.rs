@@ -97,7 +97,15 @@ fn keys_name_their_bearers_and_are_not_printed() {
         ("default", Some("p"))
     );
     assert!(!config.to_yaml().contains("hush-key") && !format!("{config:?}").contains("hush-key"));
-    for bad in ["[{}]", "[{key: ''}]", "[{key: a, file: b}]", "[{key: a, policy: all}]", "[{keys: a}]", "a"] {
+    for bad in [
+        "[{}]",
+        "[{key: ''}]",
+        "[{key: a, file: b}]",
+        "[{key: a, policy: all}]",
+        "[{key: a, prefix: ../b}]",
+        "[{keys: a}]",
+        "a",
+    ] {
         assert!(read(&format!("auth: {{keys: {bad}}}"), &[]).is_err(), "{bad}");
     }
 }

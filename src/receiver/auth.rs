@@ -3,9 +3,10 @@
 //!
 //! - Without keys any credential, and none, is the [`Caller::default`].
 //! - Keys are compared by their hashes, all of them, in constant time; only hashes are kept in memory.
-//! - A file of keys is read again when its time or length changes (looked at once a second at most). While it cannot
-//!   be read, a key that is not known elsewhere cannot be judged: the sender is asked to come again, for a refused
-//!   sender throws its data away.
+//! - A file of keys is read again when its time or length changes (looked at once a second at most, when a request
+//!   comes). While it cannot be read, holds no key, or has only just changed (it may be half-written), a key that is
+//!   not known elsewhere cannot be judged: the sender is asked to come again, for a refused sender throws its data
+//!   away.
 
 use super::Rejected;
 use crate::clock::Clock;
@@ -105,6 +106,8 @@ struct File {
 struct Seen {
     at: Duration,
     stamp: Option<(SystemTime, u64)>,
+    /// When it was last found changed; none for the first look.
+    changed: Option<Duration>,
     /// None while it cannot be read.
     known: Option<Vec<Known>>,
 }
@@ -112,6 +115,8 @@ struct Seen {
 impl Auth {
     /// How long a look at a file counts.
     const LOOK: Duration = Duration::from_secs(1);
+    /// How long a file that has changed may still be being written.
+    const SETTLING: Duration = Duration::from_secs(2);
 
     /// Knows `keys`. Files are read now for the first time; one that cannot be read is tried again later.
     pub fn new(keys: Vec<Keys>, clock: Arc<dyn Clock>) -> Self {
@@ -121,7 +126,7 @@ impl Auth {
             match keys.source {
                 Source::Key(key) => auth.fixed.push(Known { hash: hash(key.trim()), caller }),
                 Source::File(path) => {
-                    let none = Seen { at: Duration::ZERO, stamp: None, known: None };
+                    let none = Seen { at: Duration::ZERO, stamp: None, changed: None, known: None };
                     let file = File { path, caller, state: ArcSwap::from_pointee(none) };
                     file.look(auth.clock.monotonic());
                     auth.files.push(file);
@@ -156,9 +161,11 @@ impl Auth {
         if let Some(caller) = usize::try_from(place).ok().and_then(|place| callers.get(place)) {
             return Ok(Arc::clone(caller));
         }
-        if files.iter().any(|seen| seen.known.is_none()) {
+        let is_settling =
+            |seen: &Seen| seen.changed.is_some_and(|changed| now.saturating_sub(changed) < Self::SETTLING);
+        if files.iter().any(|seen| seen.known.is_none() || is_settling(seen)) {
             return Err(Rejected::Unavailable {
-                reason: "a file of keys cannot be read right now, so the credential cannot be checked",
+                reason: "a file of keys is changing or cannot be read, so the credential cannot be checked now",
                 after: Duration::from_secs(5),
             });
         }
@@ -178,16 +185,19 @@ impl File {
 
     fn look(&self, now: Duration) {
         let seen = self.state.load();
-        let stamp = self.stamp();
-        let known = match &stamp {
-            Ok(stamp) if seen.known.is_some() && seen.stamp.as_ref() == Some(stamp) => seen.known.clone(),
-            Ok(_) => self.read(),
-            Err(_) => None,
+        let stamp = self.stamp().ok();
+        let is_same = stamp.is_some() && seen.stamp == stamp;
+        let known = match (&stamp, &seen.known) {
+            (Some(_), Some(known)) if is_same => Some(known.clone()),
+            (Some(_), _) => self.read(),
+            (None, _) => None,
         };
         if known.is_none() && seen.known.is_some() {
-            tracing::error!(path = %self.path.display(), "a file of keys cannot be read; its senders are asked to retry");
+            tracing::error!(path = %self.path.display(), "a file of keys cannot be read or is empty; its senders are asked to retry");
         }
-        self.state.store(Arc::new(Seen { at: now, stamp: stamp.ok(), known }));
+        let is_first = seen.stamp.is_none() && seen.at.is_zero();
+        let changed = if is_same || is_first { seen.changed } else { Some(now) };
+        self.state.store(Arc::new(Seen { at: now, stamp, changed, known }));
     }
 
     fn stamp(&self) -> io::Result<(SystemTime, u64)> {
@@ -198,7 +208,8 @@ impl File {
     fn read(&self) -> Option<Vec<Known>> {
         let text = fs::read_to_string(&self.path).ok()?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Some(lines.map(|key| Known { hash: hash(key), caller: Arc::clone(&self.caller) }).collect())
+        let known: Vec<Known> = lines.map(|key| Known { hash: hash(key), caller: Arc::clone(&self.caller) }).collect();
+        (!known.is_empty()).then_some(known)
     }
 }
 

@@ -51,7 +51,17 @@ fn a_file_is_read_again_when_it_changes_and_never_misjudged() {
     fs::write(&path, "new\n").unwrap();
     assert_eq!(auth.caller(&with("old")).unwrap().tenant, "a", "a look counts for a second");
     clock.advance(Duration::from_secs(1));
+    assert_eq!(auth.caller(&with("old")).unwrap_err().outcome(), "unavailable", "it may be half-written");
+    assert_eq!(auth.caller(&with("new")).unwrap().tenant, "a");
+    clock.advance(Duration::from_secs(2));
     assert_eq!(auth.caller(&with("old")).unwrap_err().outcome(), "unauthenticated");
+
+    // Truncated, to be written anew: nobody is refused for good.
+    fs::write(&path, "# rotated in June\n").unwrap();
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(auth.caller(&with("new")).unwrap_err().outcome(), "unavailable");
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(auth.caller(&with("new")).unwrap_err().outcome(), "unavailable");
 
     fs::remove_file(&path).unwrap();
     clock.advance(Duration::from_secs(1));

@@ -1,0 +1,74 @@
+//! Credentials at the OTLP doors of the real program: keys in files, several at once, each bound to a tenant, a
+//! policy and a prefix.
+
+use super::support::load;
+use super::support::rows;
+use super::support::send::Grpc;
+use super::support::server::{Server, Setup};
+use super::support::{until, wait};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use prost::Message as _;
+use std::fs;
+use std::time::Duration;
+use tempfile::TempDir;
+
+fn post(server: &Server, key: Option<&str>, body: &[u8]) -> u16 {
+    let url = format!("{}/v1/traces", server.http());
+    let request = reqwest::blocking::Client::new().post(url).header("content-type", "application/x-protobuf");
+    let request = if let Some(key) = key { request.bearer_auth(key) } else { request };
+    request.body(body.to_vec()).send().expect("an answer").status().as_u16()
+}
+
+#[test]
+fn tenants_with_the_same_ids_share_nothing_and_keys_rotate_without_loss() {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("keys-of-b");
+    fs::write(&file, "# both count while senders change over\nold-key-of-b\nnew-key-of-b\n").expect("a file of keys");
+    let keys = format!(
+        "[{{key: key-of-a, tenant: a, prefix: teams/a}}, {{file: '{}', tenant: b, prefix: teams/b, policy: none}}]",
+        file.display()
+    );
+    let mut server = Setup::quick(folder.path()).with("STORE__FORMAT", "jsonl").with("AUTH__KEYS", &keys).start();
+    let (children, root) = load::trace(21 << 40, 1);
+    let mut request = load::request([children, vec![root]].concat());
+    let secret = "write to ada@example.com";
+    for attribute in &mut request.resource_spans[0].scope_spans[0].spans[0].attributes {
+        if attribute.key == "gen_ai.input.messages" {
+            let text = format!(r#"[{{"role":"user","parts":[{{"type":"text","content":"{secret}"}}]}}]"#);
+            attribute.value.as_mut().expect("a value").value = Some(Value::StringValue(text));
+        }
+    }
+    let body = request.encode_to_vec();
+    for wrong in [None, Some("key-of-c"), Some("")] {
+        assert_eq!(post(&server, wrong, &body), 401, "{wrong:?}");
+    }
+    let status = wait(Grpc::new(&server.grpc()).traces(request)).expect_err("no key, no entry");
+    assert_eq!(status.code(), tonic::Code::Unauthenticated);
+    for key in ["key-of-a", "old-key-of-b", "new-key-of-b"] {
+        assert_eq!(post(&server, Some(key), &body), 200, "{key}");
+    }
+    // The old key goes. Meanwhile nobody is refused who is good.
+    fs::write(&file, "new-key-of-b\n").expect("a file of keys");
+    until("the old key to count no more", Duration::from_secs(20), || {
+        assert_eq!(post(&server, Some("new-key-of-b"), &body), 200);
+        (post(&server, Some("old-key-of-b"), &body) == 401).then_some(())
+    });
+    let ledger = server.drain(Duration::from_secs(20));
+    assert_eq!(ledger.landed, 8, "four spans of each tenant, though their ids are the same: {ledger:?}");
+    assert_eq!(ledger.received, ledger.landed + ledger.deduplicated, "{ledger:?}");
+    assert!(server.stop().success());
+
+    let said = server.said();
+    for key in ["key-of-a", "old-key-of-b", "new-key-of-b"] {
+        assert!(!said.contains(key), "a key was printed:\n{said}");
+        for file in rows::files_below(&server.data()) {
+            let bytes = fs::read(&file).expect("a file");
+            assert!(!bytes.windows(key.len()).any(|window| window == key.as_bytes()), "a key is in {}", file.display());
+        }
+    }
+    let of = |tenant: &str| rows::lines_below(&server.data().join("teams").join(tenant).join("events"));
+    assert_eq!((rows::parse(&of("a")).len(), rows::parse(&of("b")).len()), (4, 4));
+    assert!(!of("a").contains("ada@example.com"), "the configured policy");
+    assert!(of("b").contains(secret), "the policy of the key");
+    assert!(!server.data().join("events").exists(), "nothing landed elsewhere");
+}
