@@ -55,6 +55,7 @@ keys! {
     "receivers.modelstat.endpoint" = "127.0.0.1:4319": "Where modelstat's clients post by default; none for nowhere. Taken by another: a warning.";
     "receivers.huggingplace.times" = "seconds": "What a bare number in its response_time is: seconds or milliseconds.";
     "receivers.text_markers" = "stackspot": "Words, parted by commas, of providers and models that write tool calls as text, or none.";
+    "auth.keys" = "": "List of {key or file, tenant, app, policy, prefix}: who may send, with Authorization: Bearer. None: all.";
     "webhooks.public_url" = "": "Where the doors are seen from outside, https://host: Twilio signs it.";
     "webhooks.signatures" = "required": "required, or none: then a key of auth.keys counts, as at other doors.";
     "webhooks.meta" = "": "List of {secret or secret_file, verify_token, tenant, app, policy, prefix} of apps of Meta.";

@@ -200,7 +200,13 @@ impl Reader {
     /// # Errors
     /// The faults.
     pub fn finish(self) -> Result<Vec<(&'static str, String)>, Faults> {
-        if self.faults.is_empty() { Ok(self.shown) } else { Err(Faults(self.faults)) }
+        if !self.faults.is_empty() {
+            return Err(Faults(self.faults));
+        }
+        // A printed tree names each of its branches once.
+        let mut shown = self.shown;
+        shown.sort_by_key(|(path, _)| self.keys.iter().position(|key| key.path == *path));
+        Ok(shown)
     }
 }
 
