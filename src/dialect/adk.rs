@@ -150,7 +150,17 @@ fn response(source: &Source<'_>, draft: &mut Draft) {
 }
 
 fn tool(source: &Source<'_>, draft: &mut Draft) {
+    const SIDES: [&str; 4] = [
+        "gen_ai.tool.call.arguments",
+        "gen_ai.tool.call.result",
+        "gcp.vertex.agent.tool_call_args",
+        "gcp.vertex.agent.tool_response",
+    ];
     let attributes = &source.attributes;
+    // Where it tells neither side, another instrumentation may.
+    if !SIDES.iter().any(|key| attributes.has(key)) {
+        return;
+    }
     let first = |keys: [&str; 2]| {
         let key = keys.into_iter().find(|key| attributes.has(key))?;
         told(source, key).and_then(|_| attributes.raw_json(key))

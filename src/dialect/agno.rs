@@ -20,4 +20,5 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
         draft.agent().id.get_or_insert(id);
     }
     draft.detail_from(&source.attributes, "agno.team.id", "team");
+    draft.detail_from(&source.attributes, "agno.tools", "tools");
 }

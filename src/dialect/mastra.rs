@@ -26,7 +26,7 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
         }
         Some("model_inference") => draft.kind(event_type::CHAT_COMPLETION),
         Some("tool_call" | "mcp_tool_call" | "client_tool_call" | "provider_tool_call") => {
-            draft.kind(event_type::TOOL_EXECUTION)
+            draft.kind(event_type::TOOL_EXECUTION);
         }
         Some("agent_run") => draft.kind(event_type::AGENT_INVOCATION),
         Some(_) => draft.kind(event_type::GRAPH_STEP),

@@ -53,6 +53,8 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
 fn kind(source: &Source<'_>, draft: &mut Draft) {
     let Some(word) = source.text("openinference.span.kind") else { return };
     let kind = match word {
+        // LlamaIndex calls each method of a model's class so: a private one prepares a call.
+        "LLM" if is_preparation(source) => event_type::GRAPH_STEP,
         "LLM" => event_type::CHAT_COMPLETION,
         "TOOL" => event_type::TOOL_EXECUTION,
         "EMBEDDING" => event_type::EMBEDDING,
@@ -65,6 +67,12 @@ fn kind(source: &Source<'_>, draft: &mut Draft) {
         _ => event_type::GRAPH_STEP,
     };
     draft.kind(kind);
+}
+
+fn is_preparation(source: &Source<'_>) -> bool {
+    let is_private = source.name.rsplit_once('.').is_some_and(|(_, method)| method.starts_with('_'));
+    let told = ["llm.input_messages.", "llm.output_messages.", "llm.token_count."];
+    is_private && !source.attributes.list().iter().any(|entry| told.iter().any(|prefix| entry.key.starts_with(prefix)))
 }
 
 fn is_graph_node(source: &Source<'_>) -> bool {
@@ -294,6 +302,7 @@ fn tool(source: &Source<'_>, draft: &mut Draft) {
             call_id,
             arguments: attributes
                 .raw_json("tool_call.function.arguments")
+                .or_else(|| source.json("input.value").and_then(|doc| as_called(&doc.node)))
                 .or_else(|| attributes.raw_json("input.value")),
             ..ToolExecution::default()
         };
@@ -308,11 +317,31 @@ fn tool(source: &Source<'_>, draft: &mut Draft) {
                 tool.result = message.result;
                 tool.status = message.failed.then(|| crate::event::status::ERROR.to_owned());
             }
-            None => tool.result = attributes.raw_json("output.value"),
+            None => {
+                let given = output.as_ref().and_then(|doc| as_given(&doc.node));
+                tool.result = given.or_else(|| attributes.raw_json("output.value"));
+            }
         }
         tool
     });
     draft.detail_from(attributes, "tool.description", "description");
+}
+
+/// The arguments out of Python's way to pass them: `{args: [], kwargs: {..}}`, or only the latter.
+fn as_called(node: &Node<'_>) -> Option<String> {
+    let only = node.entries().iter().all(|(key, value)| key == "kwargs" || key == "args" && value.is_empty());
+    node.get("kwargs").filter(|kwargs| only && kwargs.is_object()).map(Node::json)
+}
+
+/// What a function gave, out of LlamaIndex's `{raw_output, tool_name, ..}` and Gemini's `{id, name, response}`.
+fn as_given(node: &Node<'_>) -> Option<String> {
+    let raw = node.get("raw_output").filter(|_| node.get("tool_name").is_some());
+    let lone = node.entries().iter().all(|(key, _)| matches!(key.as_ref(), "id" | "name" | "response"));
+    let given = raw.or_else(|| node.get("response").filter(|_| lone && node.get("name").is_some()))?;
+    Some(match given {
+        Node::String(text) => super::json::text_as_json(text),
+        other => other.json(),
+    })
 }
 
 fn embedding(source: &Source<'_>, draft: &mut Draft) {
