@@ -153,6 +153,9 @@ fn tools(node: Option<&Node<'_>>, draft: &mut Draft) {
 fn tool(source: &Source<'_>, draft: &mut Draft) {
     draft.kind(event_type::TOOL_EXECUTION);
     let attributes = &source.attributes;
+    if source.has("haystack.tool.error") {
+        draft.row.status.get_or_insert_with(|| crate::event::status::ERROR.to_owned());
+    }
     draft.tool(|| {
         let text = |key: &str| attributes.text(key).map(str::to_owned);
         ToolExecution {
