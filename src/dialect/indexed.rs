@@ -19,6 +19,13 @@ fn read(source: &Source<'_>, prefix: &str, role: &'static str) -> Option<(Told, 
             told.said.extend(messages::read(&Node::String(text.into()), "user").said);
             continue;
         }
+        // AutoGen's package: what tools gave stands beside a message that has but a role.
+        if let Some(results) = item.get("function").filter(|_| message.entries().len() == 1) {
+            for result in results.items() {
+                result.opened(|result| told.said.extend(messages::read_message(result, "tool").said));
+            }
+            continue;
+        }
         let Some(role) = role_of(message, role) else {
             nameless = true;
             continue;

@@ -329,7 +329,12 @@ fn tool(source: &Source<'_>, draft: &mut Draft) {
 
 /// The arguments out of Python's way to pass them: `{args: [], kwargs: {..}}`, or only the latter.
 fn as_called(node: &Node<'_>) -> Option<String> {
-    let only = node.entries().iter().all(|(key, value)| key == "kwargs" || key == "args" && value.is_empty());
+    let only = node.entries().iter().all(|(key, value)| match key.as_ref() {
+        "kwargs" => true,
+        "args" => value.is_empty(),
+        // Switches of the wrapper.
+        _ => value.as_bool().is_some(),
+    });
     node.get("kwargs").filter(|kwargs| only && kwargs.is_object()).map(Node::json)
 }
 

@@ -75,7 +75,7 @@ pub(super) fn finish_reason(raw: &str) -> Option<Cow<'_, str>> {
         "stop" | "end_turn" | "endturn" | "stop_sequence" | "stopsequence" | "pause_turn" | "complete"
         | "completed" | "eos" | "eos_token" | "done" | "finished" => "stop",
         "tool_calls" | "tool_call" | "tool-calls" | "tool-call" | "tool_use" | "tooluse" | "function_call"
-        | "toolcalls" | "toolcall" | "functioncall" => "tool_calls",
+        | "function_calls" | "toolcalls" | "toolcall" | "functioncall" => "tool_calls",
         "length"
         | "max_tokens"
         | "maxtokens"
