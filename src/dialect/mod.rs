@@ -89,8 +89,6 @@ const DIALECTS: [Dialect; 36] = [
     autogen::DIALECT,
     mlflow::DIALECT,
     openinference::DIALECT,
-    agno::DIALECT,
-    smolagents::DIALECT,
     vercel::DIALECT,
     genkit::DIALECT,
     mastra::DIALECT,
@@ -110,6 +108,8 @@ const DIALECTS: [Dialect; 36] = [
     openlit::DIALECT,
     gateway::STACKSPOT,
     openllmetry::DIALECT,
+    agno::DIALECT,
+    smolagents::DIALECT,
     genai::DIALECT,
     genai_legacy::DIALECT,
 ];
