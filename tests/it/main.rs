@@ -17,6 +17,7 @@ mod crash;
 mod credentials;
 mod doors;
 mod layering;
+mod openai;
 mod order;
 mod readme;
 mod road;

@@ -1,0 +1,78 @@
+//! Log records find the span whose call they tell.
+
+use super::*;
+
+fn input(of_span: u64, at: u64, role: &str, text: &str) -> A {
+    log(of_span, at, Half::Input).with(|row| row.messages.push(message(role, text)))
+}
+
+fn output(of_span: u64, at: u64, text: &str) -> A {
+    log(of_span, at, Half::Output).with(|row| row.messages.push(message("assistant", text)))
+}
+
+/// A record that tells a whole call.
+fn whole(of_span: u64, at: u64, response: &str, text: &str) -> A {
+    log(of_span, at, Half::Whole).response(response).asks("Hi").says(text).with(|row| {
+        row.event_type = event_type::CHAT_COMPLETION.to_owned();
+    })
+}
+
+#[test]
+fn messages_in_log_records_are_those_of_their_span() {
+    let records =
+        [output(1, 50, "Hello"), chat(1, 0, 0, 100), input(1, 1, "user", "Hi"), input(1, 1, "system", "Be nice")];
+    let assembled = assembled(&records);
+    let row = &assembled.rows[0].event;
+    assert_eq!(texts(row), ["Be nice", "Hi", "Hello"]);
+    assert_eq!(row.input_message_count, Some(2));
+    assert_eq!(assembled.fates, [Fate::Merged, Fate::Landed, Fate::Merged, Fate::Merged]);
+}
+
+#[test]
+fn what_span_and_logs_both_say_is_said_once() {
+    let span = chat(1, 0, 0, 100).asks("Hi").says("Hello");
+    let row = row(&[span, input(1, 1, "user", "Hi"), output(1, 2, "Hello")]);
+    assert_eq!(texts(&row), ["Hi", "Hello"]);
+    assert!(details(&row)["logs"]["messages"].is_null());
+}
+
+#[test]
+fn each_half_comes_from_one_carrier() {
+    let span = chat(1, 0, 0, 100).asks("Hi");
+    let row = row(&[span, input(1, 1, "user", "Hi there"), output(1, 2, "Hello")]);
+    assert_eq!(texts(&row), ["Hi", "Hello"]);
+    assert_eq!(details(&row)["logs"]["messages"][0]["content"], "Hi there", "nothing is lost");
+}
+
+#[test]
+fn a_call_whose_span_never_came_is_told_by_its_logs() {
+    let row = row(&[input(1, 1, "user", "Hi"), output(1, 2, "Hello")]);
+    assert_eq!((row.event_type.as_str(), texts(&row)), ("chat.completion", vec!["Hi", "Hello"]));
+    assert_eq!(row.event_id, format!("{:032x}:{:016x}", 1, 1));
+}
+
+#[test]
+fn several_calls_told_on_the_span_around_them_are_theirs() {
+    let around = span(event_type::AGENT_INVOCATION, 1, 0, 0, 300);
+    let records = [
+        around,
+        chat(2, 1, 0, 100).response("r"),
+        chat(3, 1, 100, 200).response("s"),
+        whole(1, 150, "r", "one"),
+        whole(1, 250, "s", "two"),
+        whole(1, 260, "t", "three"),
+    ];
+    let found = rows(&records);
+    assert_eq!(kinds(&found), ["agent.invocation", "chat.completion", "chat.completion", "chat.completion"]);
+    assert_eq!(texts(row_of(&found, 2)), ["Hi", "one"]);
+    assert_eq!(texts(row_of(&found, 3)), ["Hi", "two"]);
+    assert_eq!(texts(&found[3]), ["Hi", "three"], "of a call without a span");
+}
+
+#[test]
+fn tool_calls_of_an_answer_told_in_pieces_are_one_answer() {
+    let text = output(1, 1, "Let me see");
+    let call = log(1, 2, Half::Output).calls(&[("c", "f", "{}")]).with(|row| row.input_message_count = None);
+    let row = row(&[chat(1, 0, 0, 100), text, call]);
+    assert_eq!((row.messages.len(), row.messages[0].tool_calls.len()), (1, 1));
+}

@@ -1,0 +1,53 @@
+//! Chat events are OpenAI chat examples, or say in `notes` what the wire lacked.
+
+use super::support::corpus;
+use super::support::rows::{self, Row};
+use super::support::server::program;
+use super::support::{python, say, skip};
+use serde_json::{Map, Value};
+use std::fs;
+use tempfile::TempDir;
+
+/// The keys of OpenAI's messages.
+const KEYS: [&str; 5] = ["role", "content", "name", "tool_call_id", "tool_calls"];
+
+/// A row with OpenAI's keys only.
+fn example(row: &Row) -> Value {
+    let messages = row["messages"].as_array().expect("messages").iter().map(|message| {
+        let message = message.as_object().expect("a message");
+        let kept = message.iter().filter(|(key, _)| KEYS.contains(&key.as_str()));
+        Value::Object(kept.map(|(key, value)| (key.clone(), value.clone())).collect())
+    });
+    let mut example = Map::new();
+    example.insert("messages".to_owned(), messages.collect());
+    row.get("tools").into_iter().for_each(|tools| drop(example.insert("tools".to_owned(), tools.clone())));
+    Value::Object(example)
+}
+
+fn lacks(row: &Row) -> bool {
+    let notes = row.get("notes").and_then(Value::as_array);
+    notes.into_iter().flatten().any(|note| note.as_str().is_some_and(|note| note.starts_with("openai: ")))
+}
+
+#[test]
+fn chat_events_that_lack_nothing_are_examples_of_openais_types() {
+    let test = "chat_events_that_lack_nothing_are_examples_of_openais_types";
+    if let Err(why) = python::interpreter() {
+        return skip(test, &why);
+    }
+    let runs = corpus::recorded().unwrap_or_else(corpus::golden);
+    let mut command = program();
+    command.arg("convert").args(runs.iter().map(|run| &run.folder)).args(["--to", "-"]);
+    let output = command.output().expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = rows::parse(std::str::from_utf8(&output.stdout).expect("UTF-8"));
+    let chats: Vec<&Row> = rows.iter().filter(|row| row["event_type"] == "chat.completion").collect();
+    let whole: Vec<String> = chats.iter().filter(|row| !lacks(row)).map(|row| example(row).to_string()).collect();
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("examples.jsonl");
+    fs::write(&file, whole.join("\n")).expect("written");
+    let accepted = python::run("openai_format.py", &[&file.display().to_string()]);
+    assert_eq!(accepted.trim().parse(), Ok(whole.len()));
+    assert!(whole.len() * 2 > chats.len(), "{} of {} chat events", whole.len(), chats.len());
+    say(&format!("{} of {} chat events are whole examples", whole.len(), chats.len()));
+}
