@@ -23,7 +23,6 @@ use crate::admin::telemetry::Telemetry;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::dialect;
 use crate::lake::outbox::Outbox;
 use crate::lake::remote::Remote;
 use crate::lake::remote::UrlError;

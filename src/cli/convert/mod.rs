@@ -14,7 +14,6 @@ use crate::cli::store;
 use crate::config::Config;
 use crate::config::FORMATS;
 use crate::config::Format;
-use crate::dialect;
 use crate::fold::account::Account;
 use crate::fold::open::Patience;
 use crate::lake::key::Writer;

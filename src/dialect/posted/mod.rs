@@ -8,11 +8,11 @@
 //!
 //! | function | body | rows |
 //! |---|---|---|
-//! | [`insidellm`] | an event, or a list of them | the 19 types of its client, verbatim |
-//! | [`modelstat`] | a batch | `usage.<kind>`, `tool.execution` |
-//! | [`huggingplace`] | an interaction | `chat.turn`, `graph.step`, `connection_test` |
+//! | [`insidellm()`] | an event, or a list of them | the 19 types of its client, verbatim |
+//! | [`modelstat()`] | a batch | `usage.<kind>`, `tool.execution` |
+//! | [`huggingplace()`] | an interaction | `chat.turn`, `graph.step`, `connection_test` |
 //! | [`events`], [`object`] | lines, a list or one | `chat.completion`, `chat.message`, `chat.turn`, `graph.step`, ... |
-//! | [`litellm`] | a list, lines or one | `chat.completion`, `embedding`, ... |
+//! | [`litellm()`] | a list, lines or one | `chat.completion`, `embedding`, ... |
 //! | [`meta`], [`twilio`] | a notification, a form | `wa.message`, `wa.status` |
 //!
 //! What no column holds stands in `details` under the path that the event schema of these sources gives it; what is
