@@ -254,7 +254,8 @@ fn user(source: &Source<'_>, draft: &mut Draft, metadata: &Metadata<'_>) {
 fn agent(source: &Source<'_>, draft: &mut Draft, metadata: &Metadata<'_>) {
     let known = draft.row.agent.as_ref().is_some_and(|agent| agent.name.is_some());
     if !known {
-        let name = attribute(source, &["gen_ai.agent.name", "agent.name", "agent_name"])
+        let name = attribute(source, if is_copied(source, draft) { &[][..] } else { &["gen_ai.agent.name"][..] })
+            .or_else(|| attribute(source, &["agent.name", "agent_name"]))
             .or_else(|| metadata.text(&["lc_agent_name"]));
         if let Some((name, _)) = name {
             draft.agent().name = Some(name);
@@ -266,6 +267,15 @@ fn agent(source: &Source<'_>, draft: &mut Draft, metadata: &Metadata<'_>) {
     if let Some(description) = source.text("gen_ai.agent.description") {
         draft.agent().description.get_or_insert_with(|| description.to_owned());
     }
+}
+
+/// The Collector's normaliser names an agent after any decorated function: what is another kind's name is no agent's.
+fn is_copied(source: &Source<'_>, draft: &Draft) -> bool {
+    let name = source.peek("gen_ai.agent.name");
+    let entity = source.peek("traceloop.entity.name");
+    let other = source.peek("traceloop.span.kind").is_some_and(|kind| kind != "agent");
+    let tool = draft.row.tool_executions.first().map(|tool| tool.name.as_str());
+    name.is_some() && (entity == name && other || tool == name)
 }
 
 fn graph(source: &Source<'_>, draft: &mut Draft, metadata: &Metadata<'_>) {

@@ -7,6 +7,7 @@ use super::Dialect;
 use super::attributes::Attributes;
 use super::draft::Draft;
 use super::json::Node;
+use super::messages::tells_messages;
 use super::notes::Notes;
 use super::source::Source;
 use super::usage::Counts;
@@ -211,7 +212,13 @@ fn names(attributes: &Attributes<'_>, draft: &mut Draft) {
     let taken = draft.row.model.as_ref().map_or((false, false, false), |model| {
         (model.request.is_some(), model.response.is_some(), model.response_id.is_some())
     });
+    // The Collector's normaliser copies OpenInference's name there, which is the answering model's.
+    let copied = attributes.peek("gen_ai.request.model").is_some_and(|name| {
+        attributes.peek("llm.model_name") == Some(name)
+            && draft.row.model.as_ref().is_some_and(|model| model.response.as_deref() == Some(name))
+    });
     if !taken.0
+        && !copied
         && let Some(name) = attributes.text("gen_ai.request.model")
     {
         draft.model().request = Some(name.to_owned());
@@ -439,8 +446,17 @@ fn messages(attributes: &Attributes<'_>, notes: &Notes, draft: &mut Draft) {
         draft.detail_from(attributes, "gen_ai.output.messages", "output");
         return;
     }
-    draft.input_from(attributes, notes, "gen_ai.input.messages");
-    draft.output_from(attributes, notes, "gen_ai.output.messages");
+    for (key, is_input) in [("gen_ai.input.messages", true), ("gen_ai.output.messages", false)] {
+        // The Collector's normaliser copies a framework's own JSON to here.
+        let foreign = attributes.json(key, notes).is_some_and(|doc| doc.node.is_object() && !tells_messages(&doc.node));
+        if foreign {
+            draft.detail_from(attributes, key, if is_input { "input" } else { "output" });
+        } else if is_input {
+            draft.input_from(attributes, notes, key);
+        } else {
+            draft.output_from(attributes, notes, key);
+        }
+    }
 }
 
 fn instructions(attributes: &Attributes<'_>, notes: &Notes, draft: &mut Draft) {
@@ -452,22 +468,32 @@ fn instructions(attributes: &Attributes<'_>, notes: &Notes, draft: &mut Draft) {
     }
 }
 
+/// Whether a span is that of a decorated function: `name.tool`.
+fn is_entity(span: &str, name: &str, kind: &str) -> bool {
+    span.strip_prefix(name).is_some_and(|rest| rest.strip_prefix('.') == Some(kind))
+}
+
 /// The one execution that a tool's span tells.
 fn tool(source: &Source<'_>, draft: &mut Draft) {
     let attributes = &source.attributes;
     draft.tool(|| {
         let text = |keys: &[&str]| attributes.first_text(keys).map(|(_, text)| text.to_owned());
         let named = source.name.strip_prefix("execute_tool ").map(str::trim).filter(|name| !name.is_empty());
+        // After the Collector's normaliser a tool's name may stand where an agent's does: its span begins with it.
+        let named =
+            named.or_else(|| source.peek("gen_ai.agent.name").filter(|name| is_entity(source.name, name, "tool")));
         ToolExecution {
             name: text(&["gen_ai.tool.name"])
                 .or_else(|| named.map(str::to_owned))
                 .unwrap_or_else(|| source.name.to_owned()),
             call_id: text(&["gen_ai.tool.call.id", "gen_ai.tool.call_id"]),
             r#type: text(&["gen_ai.tool.type"]),
-            arguments: ["gen_ai.tool.call.arguments", "gen_ai.tool.input", "gen_ai.tool.args"]
+            arguments: ["gen_ai.tool.call.arguments", "gen_ai.tool.input", "gen_ai.tool.args", "gen_ai.input.messages"]
                 .iter()
                 .find_map(|key| attributes.raw_json(key)),
-            result: ["gen_ai.tool.call.result", "gen_ai.tool.output"].iter().find_map(|key| attributes.raw_json(key)),
+            result: ["gen_ai.tool.call.result", "gen_ai.tool.output", "gen_ai.output.messages"]
+                .iter()
+                .find_map(|key| attributes.raw_json(key)),
             ..ToolExecution::default()
         }
     });

@@ -523,3 +523,152 @@ fn evaluations_are_rows_of_their_own() {
     assert_eq!(detail(&partial, "response_id"), Some(json!("r")));
     assert!(partial.attributes.is_empty() && partial.part.is_none());
 }
+
+fn tokens_of(input: AnyValue) -> (Option<i64>, bool, bool) {
+    let mut span = a_span("chat", json!({"gen_ai.operation.name": "chat", "gen_ai.usage.output_tokens": 5}));
+    let key = "gen_ai.usage.input_tokens".to_owned();
+    span.attributes.push(KeyValue { key, value: Some(input), ..KeyValue::default() });
+    let partial = read_span("app", span);
+    let kept = left(&partial).contains(&"gen_ai.usage.input_tokens");
+    (row(&partial).tokens.as_ref().unwrap().prompt_tokens, kept, row(&partial).notes.is_empty())
+}
+
+#[test]
+fn counts_of_every_spelling_are_read_and_what_is_none_is_null_and_kept() {
+    let read = |value: Any| tokens_of(AnyValue { value: Some(value) });
+    for value in
+        [Any::IntValue(12), Any::DoubleValue(12.0), Any::StringValue("12".into()), Any::StringValue("12.0".into())]
+    {
+        assert_eq!(read(value), (Some(12), false, true));
+    }
+    assert_eq!(read(Any::IntValue(i64::MAX)), (Some(i64::MAX), false, true));
+    for value in [
+        Any::IntValue(-1),
+        Any::DoubleValue(1e30),
+        Any::DoubleValue(f64::NAN),
+        Any::StringValue("9223372036854775808".into()),
+        Any::StringValue("many".into()),
+        Any::BoolValue(true),
+    ] {
+        assert_eq!(read(value), (None, true, false));
+    }
+    assert_eq!(read(Any::StringValue(String::new())), (None, true, true));
+}
+
+#[test]
+fn ten_thousand_attributes_are_read_and_kept() {
+    let mut span = a_span("chat", chat());
+    for number in 0..10_000 {
+        let value = Some(AnyValue { value: Some(Any::IntValue(number)) });
+        span.attributes.push(KeyValue { key: format!("odd.{number}"), value, ..KeyValue::default() });
+    }
+    let partial = read_span("app", span);
+    assert_eq!(row(&partial).tokens.as_ref().unwrap().prompt_tokens, Some(57));
+    assert_eq!(left(&partial).iter().filter(|key| key.starts_with("odd.")).count(), 10_000);
+}
+
+#[test]
+fn a_prompt_of_twenty_megabytes_is_kept_whole_and_once() {
+    let text = "It rains in Paris. ".repeat(20 * 1024 * 1024 / 19);
+    let messages = json!([{"role": "user", "parts": [{"type": "text", "content": text}]}]).to_string();
+    let partial =
+        read_span("app", a_span("chat", json!({"gen_ai.operation.name": "chat", "gen_ai.input.messages": messages})));
+    assert_eq!(row(&partial).messages[0].content.as_ref().map(String::len), Some(text.len()));
+    assert!(partial.attributes.is_empty());
+}
+
+#[test]
+fn arguments_encoded_again_and_again_are_one_text() {
+    let arguments = json!({"city": "Lisboa"}).to_string();
+    let inner = json!([{"role": "assistant", "parts": [{"type": "tool_call", "id": "call_1", "name": "f", "arguments": arguments}]}]);
+    let again = serde_json::to_string(&inner.to_string()).unwrap();
+    let partial =
+        read_span("app", a_span("chat", json!({"gen_ai.operation.name": "chat", "gen_ai.output.messages": again})));
+    assert_eq!(row(&partial).messages[0].tool_calls[0].arguments.as_deref(), Some(arguments.as_str()));
+}
+
+#[test]
+fn lists_of_every_encoding_are_lists() {
+    for reasons in [json!(["tool_calls"]), json!("[\"tool_calls\"]"), json!("tool_calls"), json!("[\"ToolCalls\"]")] {
+        let span = a_span("chat", json!({"gen_ai.operation.name": "chat", "gen_ai.response.finish_reasons": reasons}));
+        assert_eq!(row(&read_span("app", span)).model.as_ref().unwrap().finish_reasons, ["tool_calls"]);
+    }
+}
+
+#[test]
+fn a_visitors_session_in_a_browser_is_no_conversation() {
+    let conversation = |language: &str| {
+        let request = ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans {
+                resource: Some(Resource {
+                    attributes: attributes(&json!({"telemetry.sdk.language": language})),
+                    ..Resource::default()
+                }),
+                scope_spans: vec![ScopeSpans {
+                    spans: vec![a_span("chat", json!({"gen_ai.operation.name": "chat", "session.id": "s-1"}))],
+                    ..ScopeSpans::default()
+                }],
+                ..ResourceSpans::default()
+            }],
+        };
+        let partial = traces(request, &Settings::default()).remove(0).records.remove(0).1;
+        row(&partial).conversation_id.clone()
+    };
+    assert_eq!((conversation("webjs"), conversation("nodejs")), (String::new(), "s-1".to_owned()));
+}
+
+#[test]
+fn a_collectors_normaliser_leaves_nothing_twice_and_no_empty_message() {
+    let mut object = json!({
+        "openinference.span.kind": "LLM", "llm.model_name": "gpt-4o-mini-2024-07-18", "output.value": "Hello",
+        "llm.input_messages.0.message.role": "user",
+        "llm.input_messages.0.message.contents.0.message_content.type": "text",
+        "llm.input_messages.0.message.contents.0.message_content.text": "Hi",
+        "llm.output_messages.0.message.role": "assistant", "llm.output_messages.0.message.content": "Hello",
+    });
+    let copies = json!({
+        "gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o-mini-2024-07-18",
+        "gen_ai.input.messages": "[{\"role\":\"user\",\"parts\":[]}]",
+        "gen_ai.output.messages": "[{\"role\":\"assistant\",\"parts\":[{\"type\":\"text\",\"content\":\"Hello\"}],\"finish_reason\":\"\"}]",
+    });
+    let both = |one: &Value, other: &Value| {
+        let mut all = one.clone();
+        all.as_object_mut().unwrap().extend(other.as_object().unwrap().clone());
+        all
+    };
+    let partial = read_span("openinference.instrumentation.openai", a_span("ChatCompletion", both(&object, &copies)));
+    assert_eq!(
+        messages(&partial),
+        json!([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}])
+    );
+    let model = row(&partial).model.clone().unwrap();
+    assert_eq!((model.request, model.response.as_deref()), (None, Some("gpt-4o-mini-2024-07-18")));
+    object = copies;
+    let partial = read_span("openinference.instrumentation.openai", a_span("ChatCompletion", object));
+    assert_eq!(messages(&partial), json!([{"role": "assistant", "content": "Hello"}]));
+    assert!(left(&partial).contains(&"gen_ai.input.messages"));
+}
+
+#[test]
+fn what_a_normaliser_copied_from_a_framework_is_no_message_and_no_agent() {
+    let tool = json!({
+        "gen_ai.operation.name": "execute_tool", "gen_ai.agent.name": "get_weather",
+        "gen_ai.input.messages": "{\"args\":[],\"kwargs\":{\"city\":\"Paris\"}}", "gen_ai.output.messages": "21",
+    });
+    let partial = read_span("opentelemetry.instrumentation.langchain", a_span("get_weather.tool", tool));
+    assert_eq!(row(&partial).tool_executions[0].name, "get_weather");
+    assert_eq!(row(&partial).tool_executions[0].result.as_deref(), Some("21"));
+    assert!(row(&partial).messages.is_empty() && row(&partial).agent.is_none());
+    let agent = json!({
+        "gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "weather",
+        "gen_ai.input.messages": "{\"inputs\":{\"question\":\"Weather?\"}}",
+    });
+    let partial = read_span("opentelemetry.instrumentation.langchain", a_span("weather.task", agent));
+    assert!(row(&partial).messages.is_empty());
+    assert_eq!(detail(&partial, "input"), Some(json!({"inputs": {"question": "Weather?"}})));
+}
+
+#[test]
+fn the_guide_shows_the_smallest_dialect_as_it_is() {
+    assert!(include_str!("../../docs/adding-a-dialect.md").contains(include_str!("smolagents.rs").trim_end()));
+}

@@ -18,6 +18,7 @@ mod credentials;
 mod doors;
 mod layering;
 mod openai;
+mod mappers;
 mod order;
 mod readme;
 mod road;

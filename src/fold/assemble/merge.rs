@@ -16,6 +16,7 @@ use crate::event::Message;
 use crate::event::Model;
 use crate::event::Tokens;
 use crate::event::ToolCall;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -96,11 +97,48 @@ fn fill_messages(row: &mut Event, other: &mut Event, rest: &mut Object) {
     }
     let (input, output) = halves(row);
     let (other_input, other_output) = halves(other);
-    let input = if input.is_empty() { other_input } else { input }.to_vec();
-    let output = if output.is_empty() { other_output } else { output }.to_vec();
+    let mut input = if input.is_empty() { other_input } else { input }.to_vec();
+    let mut output = if output.is_empty() { other_output } else { output }.to_vec();
+    complete_ids(&mut input, other_input);
+    complete_ids(&mut output, other_output);
     set_halves(row, input, output);
     let is_untold = |message: &&Message| !row.messages.iter().any(|told| says_all_of(told, message));
     rest.array("messages", other.messages.iter().filter(is_untold).map(json::message));
+}
+
+/// Takes ids of calls, and of the calls that are answered, from another telling of the same messages.
+///
+/// Nothing is taken unless every message agrees in role, in text and in its calls.
+fn complete_ids(told: &mut [Message], other: &[Message]) {
+    let lacks = |message: &Message| {
+        message.role == "tool" && message.tool_call_id.is_none()
+            || message.tool_calls.iter().any(|call| call.id.is_none())
+    };
+    if told.len() != other.len() || !told.iter().any(lacks) || !told.iter().zip(other).all(|(a, b)| agree(a, b)) {
+        return;
+    }
+    for (message, other) in told.iter_mut().zip(other) {
+        message.tool_call_id = message.tool_call_id.take().or_else(|| other.tool_call_id.clone());
+        for (call, known) in message.tool_calls.iter_mut().zip(&other.tool_calls) {
+            call.id = call.id.take().or_else(|| known.id.clone());
+        }
+    }
+}
+
+fn agree(one: &Message, other: &Message) -> bool {
+    let text = |message: &Message| message.content.clone().filter(|text| !text.is_empty());
+    let same_call = |(a, b): (&ToolCall, &ToolCall)| {
+        a.name == b.name && a.arguments.as_deref().map(parsed) == b.arguments.as_deref().map(parsed)
+    };
+    one.role == other.role
+        && text(one) == text(other)
+        && one.tool_calls.len() == other.tool_calls.len()
+        && one.tool_calls.iter().zip(&other.tool_calls).all(same_call)
+}
+
+/// Arguments without how they were spaced.
+fn parsed(arguments: &str) -> Value {
+    serde_json::from_str(arguments).unwrap_or_else(|_| Value::String(arguments.to_owned()))
 }
 
 /// Whether one message says everything that another one says.
@@ -329,5 +367,29 @@ fn context_of(row: &Event) -> Event {
         tags: row.tags.clone(),
         event_type: row.event_type.clone(),
         ..Event::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(id: Option<&str>, arguments: &str) -> Message {
+        let call = ToolCall {
+            id: id.map(str::to_owned),
+            name: "f".to_owned(),
+            arguments: Some(arguments.to_owned()),
+            ..ToolCall::default()
+        };
+        Message { role: "assistant".to_owned(), tool_calls: vec![call], ..Message::default() }
+    }
+
+    #[test]
+    fn ids_are_taken_from_another_telling_of_the_same_calls_only() {
+        let mut told = [call(None, "{\"a\": 1}")];
+        complete_ids(&mut told, &[call(Some("call_2"), "{\"a\":2}")]);
+        assert_eq!(told[0].tool_calls[0].id, None);
+        complete_ids(&mut told, &[call(Some("call_1"), "{\"a\":1}")]);
+        assert_eq!(told[0].tool_calls[0].id.as_deref(), Some("call_1"));
     }
 }
