@@ -22,5 +22,6 @@ mod mappers;
 mod order;
 mod readme;
 mod road;
+mod seeds;
 mod support;
 mod telemetry;
