@@ -389,6 +389,9 @@ impl Draft {
         if let Some(body) = source.body.filter(|_| !source.body_used.get()) {
             self.details.push(Entry { key: "body".to_owned(), json: super::json::any_json(body) });
         }
+        if let Some(names) = names_of_told(&source, &row) {
+            self.details.push(Entry { key: "event_names".to_owned(), json: names });
+        }
         if let Some(events) = events_json(&source) {
             self.details.push(Entry { key: "events".to_owned(), json: events });
         }
@@ -486,6 +489,20 @@ fn push_message(out: &mut String, message: &Message) {
         out.push(']');
     }
     out.push('}');
+}
+
+/// Names of the events whose content has landed; that of the first token stands beside its time.
+fn names_of_told(source: &Source<'_>, row: &Event) -> Option<String> {
+    let first_token = row.timing.as_ref().and_then(|timing| timing.ttft_source.as_deref());
+    let mut names: Vec<&str> = Vec::new();
+    for event in source.events.iter().filter(|event| event.used.get() && event.attributes.all_used()) {
+        let is_told = event.name == "exception" || first_token == Some(event.name);
+        if !is_told && !names.contains(&event.name) {
+            names.push(event.name);
+        }
+    }
+    let list = names.into_iter().map(|name| Node::String(name.into())).collect::<Vec<Node<'_>>>();
+    (!list.is_empty()).then(|| Node::array(list).json())
 }
 
 /// The events that did not land, each with the attributes that did not.
