@@ -76,6 +76,28 @@ schema!(VALUE, common::AnyValue, Value, [1: Text, 5: Message(&ARRAY), 6: Message
 schema!(ARRAY, common::ArrayValue, Other, [1: Message(&VALUE)]);
 schema!(KVLIST, common::KeyValueList, Other, [1: Message(&ATTRIBUTE)]);
 
+/// `ExportMetricsServiceRequest`, as far as its data points are.
+pub(super) static METRICS: Schema = plain(&[(1, Message(&RESOURCE_METRICS))], Role::Other);
+static RESOURCE_METRICS: Schema = plain(&[(2, Message(&SCOPE_METRICS))], Role::Other);
+static SCOPE_METRICS: Schema = plain(&[(2, Message(&METRIC))], Role::Other);
+/// Gauge, sum, histogram, exponential histogram and summary: the points of all of them are field 1.
+static METRIC: Schema = plain(
+    &[
+        (5, Message(&POINTS)),
+        (7, Message(&POINTS)),
+        (9, Message(&POINTS)),
+        (10, Message(&POINTS)),
+        (11, Message(&POINTS)),
+    ],
+    Role::Other,
+);
+static POINTS: Schema = plain(&[(1, Message(&POINT))], Role::Other);
+static POINT: Schema = plain(&[], Role::Record);
+
+const fn plain(fields: &'static [(u64, Field)], role: Role) -> Schema {
+    Schema { fields, role, size: 0 }
+}
+
 impl Schema {
     fn field(&self, number: u64) -> Option<&Field> {
         self.fields.iter().find(|(known, _)| *known == number).map(|(_, field)| field)
@@ -211,6 +233,19 @@ pub(super) fn structs(body: &[u8], schema: &Schema) -> usize {
     let mut sum = 0;
     add(body, schema, DEEPEST, &mut sum);
     sum
+}
+
+/// How many records a body holds; none where it is no protobuf.
+pub(super) fn records(mut body: &[u8], schema: &Schema) -> Option<u64> {
+    let mut records = u64::from(schema.role == Role::Record);
+    while !body.is_empty() {
+        // No schema that is counted here contains itself: this nests as deep as the schema does.
+        let (tag, content) = split_field(&mut body)?;
+        if let (Some(Message(inner)), Content::Bytes(content)) = (schema.field(tag >> 3), content) {
+            records += self::records(content, inner)?;
+        }
+    }
+    Some(records)
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -12,10 +12,7 @@ use super::otlp_json::JsonError;
 use super::rejected::Encoding;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::metrics::v1::Metric;
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message;
 
 /// A request, and what its reader had to doubt.
@@ -35,7 +32,7 @@ pub fn traces(body: &Bytes, encoding: Encoding) -> Result<Read<ExportTraceServic
     match encoding {
         Encoding::Json => otlp_json::traces(body).map_err(|error| from_json(&error, "spans", "/v1/traces")),
         Encoding::Protobuf => protobuf(body, &mend::TRACES).map_err(|error| {
-            let logs = ExportLogsServiceRequest::decode(body.as_ref()).is_ok();
+            let logs = holds::<ExportLogsServiceRequest>(body, &mend::LOGS);
             malformed(&error, "spans", logs.then_some("log records: post them to /v1/logs"))
         }),
     }
@@ -49,7 +46,7 @@ pub fn logs(body: &Bytes, encoding: Encoding) -> Result<Read<ExportLogsServiceRe
     match encoding {
         Encoding::Json => otlp_json::logs(body).map_err(|error| from_json(&error, "log records", "/v1/logs")),
         Encoding::Protobuf => protobuf(body, &mend::LOGS).map_err(|error| {
-            let traces = ExportTraceServiceRequest::decode(body.as_ref()).is_ok();
+            let traces = holds::<ExportTraceServiceRequest>(body, &mend::TRACES);
             malformed(&error, "log records", traces.then_some("spans: post them to /v1/traces"))
         }),
     }
@@ -63,28 +60,11 @@ pub(super) fn data_points(body: &Bytes, encoding: Encoding) -> Result<u64, Rejec
     if encoding == Encoding::Json {
         return otlp_json::data_points(body).map_err(|error| from_json(&error, "metrics", "/v1/metrics"));
     }
-    let request = ExportMetricsServiceRequest::decode(body.as_ref());
-    let request = request.map_err(|error| malformed(&error.to_string(), "metrics", None))?;
-    let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
-    Ok(scopes.flat_map(|scope| &scope.metrics).map(points).sum())
-}
-
-fn points(metric: &Metric) -> u64 {
-    let points = match &metric.data {
-        None => 0,
-        Some(Data::Gauge(data)) => data.data_points.len(),
-        Some(Data::Sum(data)) => data.data_points.len(),
-        Some(Data::Histogram(data)) => data.data_points.len(),
-        Some(Data::ExponentialHistogram(data)) => data.data_points.len(),
-        Some(Data::Summary(data)) => data.data_points.len(),
-    };
-    points as u64
+    mend::records(body, &mend::METRICS).ok_or_else(|| Rejected::Malformed("body is no protobuf of metrics".to_owned()))
 }
 
 fn protobuf<R: Message + Default>(body: &Bytes, schema: &mend::Schema) -> Result<Read<R>, String> {
-    /// Structs are at most this many times as large as their encoding.
-    const WORST: usize = 128;
-    if body.len() > MAX_STRUCTS / WORST && mend::structs(body, schema) > MAX_STRUCTS {
+    if !is_bearable(body, schema) {
         return Err("more records than a request may hold".to_owned());
     }
     match R::decode(body.clone()) {
@@ -96,6 +76,18 @@ fn protobuf<R: Message + Default>(body: &Bytes, schema: &mend::Schema) -> Result
             Ok(Read { request, notes: mended.notes })
         }
     }
+}
+
+/// Whether a body decodes to a bearable amount of structs.
+fn is_bearable(body: &[u8], schema: &mend::Schema) -> bool {
+    /// Structs are at most this many times as large as their encoding.
+    const WORST: usize = 128;
+    body.len() <= MAX_STRUCTS / WORST || mend::structs(body, schema) <= MAX_STRUCTS
+}
+
+/// Whether a body that was refused is one of another signal.
+fn holds<R: Message + Default>(body: &Bytes, schema: &mend::Schema) -> bool {
+    is_bearable(body, schema) && R::decode(body.as_ref()).is_ok()
 }
 
 fn malformed(error: &str, wanted: &str, hint: Option<&str>) -> Rejected {

@@ -1,5 +1,6 @@
 //! The doors on real sockets, with a log that is a stand-in.
 
+mod abuse;
 mod ending;
 mod grpc;
 mod http;

@@ -97,7 +97,7 @@ impl Request {
     }
 
     fn map(self) -> Vec<Read> {
-        let settings = dialect::Settings { keep_unknown: false };
+        let settings = dialect::Settings::default();
         match self {
             Self::Traces(request) => dialect::traces(request, &settings),
             Self::Logs(request) => dialect::logs(request, &settings),

@@ -87,3 +87,21 @@ fn structs_of_empty_records_are_counted_before_they_are_made() {
     assert!(counted >= 1000 * size_of::<trace::Span>(), "{counted}");
     assert!(counted < 1002 * size_of::<trace::Span>() + 1000, "{counted}");
 }
+
+#[test]
+fn data_points_are_counted_without_being_made() {
+    use opentelemetry_proto::tonic::metrics::v1 as metrics;
+    let point = metrics::NumberDataPoint { time_unix_nano: 7, ..Default::default() };
+    let gauge = metrics::metric::Data::Gauge(metrics::Gauge { data_points: vec![point.clone(); 3] });
+    let sum = metrics::metric::Data::Sum(metrics::Sum { data_points: vec![point; 2], ..Default::default() });
+    let histogram = metrics::Histogram { data_points: vec![Default::default()], ..Default::default() };
+    let histogram = metrics::metric::Data::Histogram(histogram);
+    let metric = |data| metrics::Metric { name: "m".to_owned(), data: Some(data), ..Default::default() };
+    let metrics = vec![metric(gauge), metric(sum), metric(histogram), metrics::Metric::default()];
+    let scope_metrics = vec![metrics::ScopeMetrics { metrics, ..Default::default() }];
+    let resource_metrics = vec![metrics::ResourceMetrics { scope_metrics, ..Default::default() }];
+    let body = metrics::MetricsData { resource_metrics }.encode_to_vec();
+    assert_eq!(records(&body, &METRICS), Some(6));
+    assert_eq!(records(&body[..body.len() - 1], &METRICS), None);
+    assert_eq!(records(b"", &METRICS), Some(0));
+}
