@@ -81,7 +81,7 @@ fn protobuf<R: Message + Default>(body: &Bytes, schema: &mend::Schema) -> Result
 /// Whether a body decodes to a bearable amount of structs.
 fn is_bearable(body: &[u8], schema: &mend::Schema) -> bool {
     /// Structs are at most this many times as large as their encoding.
-    const WORST: usize = 128;
+    const WORST: usize = 256;
     body.len() <= MAX_STRUCTS / WORST || mend::structs(body, schema) <= MAX_STRUCTS
 }
 
