@@ -16,6 +16,7 @@ mod corpus;
 mod crash;
 mod credentials;
 mod doors;
+mod features;
 mod layering;
 mod openai;
 mod mappers;

@@ -173,7 +173,7 @@ mod tests {
         }
     }
 
-    fn calls(partials: Vec<Partial>) -> Vec<(String, Event)> {
+    fn calls(partials: &[Partial]) -> Vec<(String, Event)> {
         let envelope = Arc::new(Envelope::default());
         let told = partials.iter().map(|partial| {
             let record = Record::decode(&Record::encode(0, partial)).unwrap();
@@ -198,7 +198,7 @@ mod tests {
         failure.row.as_mut().unwrap().error = Some(Error { message: Some("429".into()), ..Error::default() });
         let told = vec![token, before, after, chat(4, 3, 5000), chat(5, 3, 5100), chat(6, 9, 200), failure];
         for order in [told.clone(), told.into_iter().rev().collect()] {
-            let calls = calls(order);
+            let calls = calls(&order);
             assert_eq!(calls[0].0, r#"{"upstream_calls":1}"#);
             assert_eq!(calls[1].0, r#"{"timing":{"auth_ms":10.8},"upstream_calls":2}"#);
             assert!(calls.iter().all(|(_, row)| row.error.as_ref().unwrap().message.as_deref() == Some("429")));
