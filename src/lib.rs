@@ -20,6 +20,7 @@ pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod failpoint;
 pub mod metrics;
 pub mod net;
 pub mod stop;

@@ -7,6 +7,9 @@ use super::outbox::Object;
 use super::outbox::Outbox;
 use super::outbox::Shipment;
 use super::store::Store;
+use crate::failpoint;
+use crate::failpoint::Mutation;
+use crate::failpoint::Point;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::TryStreamExt as _;
@@ -59,12 +62,17 @@ impl Committer {
     /// Stores the files, as many at a time as there are slots, and the manifest when all of them are there. Stopped
     /// anywhere, it can be done again.
     pub(super) async fn commit(&self, segment: u64, shipment: &Shipment) -> Result<Manifest, Trouble> {
+        if failpoint::has(Mutation::ManifestFirst) {
+            self.store.create(&shipment.manifest.key, self.read(segment, &shipment.manifest)?).await?;
+        }
         let files = futures::stream::iter(&shipment.files).map(|file| self.send(segment, file));
         files.buffer_unordered(self.at_once).try_collect::<()>().await?;
         let bytes = self.read(segment, &shipment.manifest)?;
         let manifest = Manifest::from_bytes(&bytes).map_err(|error| damaged(&error))?;
         let _slot = self.slots.acquire().await;
+        failpoint::reached(Point::CommitBeforeManifest);
         self.store.create(&shipment.manifest.key, bytes).await?;
+        failpoint::reached(Point::CommitAfterManifest);
         Ok(manifest)
     }
 
@@ -75,7 +83,9 @@ impl Committer {
         // The semaphore is never closed; and without a slot there would only be more at once.
         let _slot = self.slots.acquire().await;
         let bytes = self.read(segment, object)?;
+        failpoint::reached(Point::StoreBeforePut);
         self.store.create(&object.key, bytes).await?;
+        failpoint::reached(Point::StoreAfterPut);
         self.sent().entry(segment).or_default().insert(object.key.clone());
         Ok(())
     }

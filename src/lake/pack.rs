@@ -71,6 +71,8 @@ fn ship(
     batch: Batch,
     packed: &mut Packed,
 ) -> io::Result<()> {
+    #[cfg(test)]
+    let segment = crate::failpoint::key(segment);
     let mut manifest = Manifest::new(writer, segment, batch.previous, &batch.account);
     let mut files = encode::files(settings, writer, segment, batch.rows);
     packed.overflown += files.overflown;

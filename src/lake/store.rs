@@ -15,12 +15,17 @@ use super::objects::Failure;
 use super::objects::Listed;
 use super::objects::Objects;
 use super::objects::Scope;
+use crate::clock::Clock;
+use crate::clock::SystemClock;
+use crate::failpoint;
+use crate::failpoint::Mutation;
 use crate::metrics::Metrics;
 use bytes::Bytes;
+use futures::future::Either;
+use futures::future::select;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::sleep;
-use tokio::time::timeout;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What the start-up probe writes.
@@ -92,12 +97,24 @@ pub struct Store {
     objects: Arc<dyn Objects>,
     patience: Patience,
     metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Store {
     /// A store that tries as long as `patience` says.
     pub fn new(objects: Arc<dyn Objects>, patience: Patience, metrics: Arc<Metrics>) -> Self {
-        Self { objects, patience, metrics }
+        Self { objects, patience, metrics, clock: Arc::new(SystemClock::new()) }
+    }
+
+    /// Waits on this clock; without it, on the machine's.
+    #[must_use]
+    pub fn on(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The clock that it waits on.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 
     /// How long it tries.
@@ -117,6 +134,7 @@ impl Store {
         let put = self.attempt("put", bytes.len(), self.objects.create(key, bytes.clone())).await;
         match put {
             Ok(()) => return Ok(Created::New),
+            Err(Failure::Exists) if failpoint::has(Mutation::ExistsIsSuccess) => return Ok(Created::Same),
             Err(Failure::Exists) => {}
             Err(failure) => return Err(failure),
         }
@@ -180,7 +198,7 @@ impl Store {
             if !failure.is_passing() || failed >= self.patience.attempts {
                 return Err(failure);
             }
-            sleep(self.patience.wait(failed - 1, seed)).await;
+            self.clock.sleep(self.patience.wait(failed - 1, seed)).await;
         }
     }
 
@@ -191,9 +209,12 @@ impl Store {
         call: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let limit = self.patience.limit(bytes);
-        let result = timeout(limit, call).await.unwrap_or_else(|_| {
-            Err(Failure::Unknown(format!("the store has not answered a {operation} within {limit:?}")))
-        });
+        let result = match select(pin!(call), self.clock.sleep(limit)).await {
+            Either::Left((result, _)) => result,
+            Either::Right(_) => {
+                Err(Failure::Unknown(format!("the store has not answered a {operation} within {limit:?}")))
+            }
+        };
         if let Err(failure) = &result {
             self.metrics.store_errors.count(operation, failure.kind());
         }

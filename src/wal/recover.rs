@@ -21,6 +21,8 @@ use super::scan::Item;
 use super::segment::Reason;
 use super::segment::Seal;
 use super::time::LogicalTime;
+use crate::failpoint;
+use crate::failpoint::Point;
 use std::io;
 
 /// How far the outbox has come: what its highest entry says. The default is an outbox without entries.
@@ -152,6 +154,7 @@ fn make_whole(
 
 /// Cuts a file at `end`, behind a seal if it is given one, and returns its length.
 fn close(files: &Files, file: FileId, end: u64, seal: Option<Seal>) -> io::Result<u64> {
+    failpoint::reached(Point::RecoverBeforeSeal);
     let handle = files.disk().edit(&files.path(file))?;
     let mut frames = Frames::new(Seed::new(files.writer(), file), end);
     if let Some(seal) = seal {
@@ -160,5 +163,6 @@ fn close(files: &Files, file: FileId, end: u64, seal: Option<Seal>) -> io::Resul
     }
     handle.set_len(frames.end())?;
     handle.sync()?;
+    failpoint::reached(Point::RecoverAfterSeal);
     Ok(frames.end())
 }

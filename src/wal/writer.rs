@@ -37,6 +37,9 @@ use super::segment::SEAL;
 use super::segment::Seal;
 use super::time::LogicalClock;
 use crate::clock::Clock;
+use crate::failpoint;
+use crate::failpoint::Mutation;
+use crate::failpoint::Point;
 use crate::metrics::Metrics;
 use std::collections::VecDeque;
 use std::io;
@@ -375,7 +378,12 @@ impl Writer {
         } else if self.group.is_empty() {
             return Ok(());
         }
+        if failpoint::has(Mutation::AckBeforeSync) {
+            self.answer();
+        }
+        let Some(open) = &mut self.open else { return Ok(()) };
         let path = self.shared.files.path(open.id);
+        failpoint::reached(Point::LogBeforeWrite);
         if let Err(error) = open.file.write_at(self.frames.base(), self.frames.bytes()) {
             if disk::is_full(&error) {
                 return self.take_back(&error);
@@ -384,8 +392,13 @@ impl Writer {
         }
         let end = self.frames.end();
         let cut = if reason.is_some() { open.file.set_len(end) } else { Ok(()) };
-        let synced = cut.and_then(|()| open.file.sync());
-        let named = synced.and_then(|()| match open.is_new {
+        failpoint::reached(Point::LogBeforeSync);
+        let mut synced = cut.and_then(|()| open.file.sync());
+        if failpoint::has(Mutation::SyncAgain) {
+            synced = synced.or_else(|_| open.file.sync());
+        }
+        failpoint::reached(Point::LogBeforeNameSync);
+        let named = synced.and_then(|()| match open.is_new && !failpoint::has(Mutation::NoNameSync) {
             true => self.shared.files.disk().sync_dir(self.shared.files.dir()),
             false => Ok(()),
         });
@@ -402,8 +415,11 @@ impl Writer {
         }
         if reason.is_some() {
             self.sealed(end);
+            failpoint::reached(Point::LogAfterSeal);
         }
+        failpoint::reached(Point::LogBeforeAnswer);
         self.answer();
+        failpoint::reached(Point::LogAfterAnswer);
         Ok(())
     }
 

@@ -119,13 +119,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dialect", &["event"]),
     ("redact", &["event"]),
     ("pricing", &["event"]),
-    ("wal", &["event", "redact", "clock", "metrics", "stop"]),
-    ("fold", &["event", "pricing"]),
-    ("lake", &["event", "fold", "wal", "clock", "metrics", "stop"]),
+    ("wal", &["event", "redact", "clock", "metrics", "stop", "failpoint"]),
+    ("fold", &["event", "pricing", "failpoint"]),
+    ("lake", &["event", "fold", "wal", "clock", "metrics", "stop", "failpoint"]),
     ("receiver", &["event", "dialect", "redact", "wal", "clock", "metrics", "net", "stop"]),
     ("admin", &["metrics", "clock", "net", "stop"]),
     ("net", &["metrics", "stop"]),
     ("clock", &[]),
+    ("failpoint", &[]),
     ("stop", &[]),
     ("metrics", &[]),
 ];
@@ -162,7 +163,7 @@ fn sources() -> Vec<Source> {
     let sources: Vec<Source> = files
         .filter_map(|file| {
             let path = file.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
-            let tests = path.ends_with("/tests.rs") || path.contains("/tests/");
+            let tests = path.ends_with("/tests.rs") || path.contains("/tests/") || path.starts_with("rig/");
             let text = fs::read_to_string(&file).expect("a source can be read");
             (!tests).then(|| Source { path, code: code(&text) })
         })

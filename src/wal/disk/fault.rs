@@ -5,6 +5,7 @@
 
 use super::{Disk, Entry, File, Lock, Op};
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -64,6 +65,9 @@ struct State {
     calls: Vec<Call>,
     faults: Vec<Fault>,
     stopped: bool,
+    written: u64,
+    /// What a sync has failed for: the system takes it for clean, so that a later sync says yes and does nothing.
+    lost: BTreeSet<PathBuf>,
 }
 
 impl FaultDisk {
@@ -90,6 +94,11 @@ impl FaultDisk {
     /// How many calls of a kind there were, also of those that went wrong.
     pub fn count(&self, op: Op) -> usize {
         self.state().calls.iter().filter(|call| call.op == op).count()
+    }
+
+    /// Bytes written so far.
+    pub fn written(&self) -> u64 {
+        self.state().written
     }
 
     /// Whether a fault has stopped the process.
@@ -122,7 +131,15 @@ impl FaultDisk {
             }
         }
         state.stopped |= matches!(outcome, Some(Outcome::StopBefore | Outcome::StopAfter));
+        if matches!(op, Op::Sync | Op::SyncDir) && matches!(outcome, Some(Outcome::NotDone(_))) {
+            state.lost.insert(path.to_owned());
+        }
         outcome
+    }
+
+    fn sync(&self, op: Op, path: &Path, call: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let is_lost = self.state().lost.contains(path);
+        self.call(op, path, || if is_lost { Ok(()) } else { call() })
     }
 
     fn call<T>(&self, op: Op, path: &Path, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -179,7 +196,7 @@ impl Disk for FaultDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.call(Op::SyncDir, path, || self.inner.sync_dir(path))
+        self.sync(Op::SyncDir, path, || self.inner.sync_dir(path))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
@@ -204,6 +221,7 @@ impl File for FaultFile {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.disk.state().written += bytes.len() as u64;
         match self.disk.next(Op::WriteAt, &self.path) {
             None => self.inner.write_at(offset, bytes),
             Some(Outcome::NotDone(errno)) => Err(errno.into()),
@@ -226,7 +244,7 @@ impl File for FaultFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.disk.call(Op::Sync, &self.path, || self.inner.sync())
+        self.disk.sync(Op::Sync, &self.path, || self.inner.sync())
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -183,6 +183,11 @@ pub fn is_full(error: &io::Error) -> bool {
         || [Errno::MFILE, Errno::NFILE].iter().any(|full| errno == Some(full.raw_os_error()))
 }
 
+/// An error of a sync that must not be tried again, whatever it says: it is no full disk.
+pub fn never_again(error: io::Error) -> io::Error {
+    io::Error::other(error)
+}
+
 /// Reads a whole file.
 pub fn read(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
     let file = disk.open(path)?;
