@@ -5,6 +5,8 @@
 //! After a crash at any place the same step is taken again and gives the same bytes.
 
 use crate::event::carry::Carry;
+use crate::failpoint;
+use crate::failpoint::Point;
 use crate::fold;
 use crate::fold::Fold;
 use crate::fold::Past;
@@ -19,6 +21,7 @@ use crate::lake::key::Writer;
 use crate::lake::outbox::Outbox;
 use crate::lake::pack;
 use crate::lake::pack::Packed;
+use crate::wal;
 use crate::wal::End;
 use crate::wal::FileId;
 use crate::wal::Files;
@@ -28,6 +31,7 @@ use crate::wal::Kind;
 use crate::wal::LogicalTime;
 use crate::wal::Reason;
 use crate::wal::Whole;
+use crate::wal::disk;
 use prost::Message as _;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -92,6 +96,13 @@ pub struct StepError {
     pub source: io::Error,
 }
 
+impl StepError {
+    /// Whether the disk is full: it is waited out, and the road opened again. Any other error ends the process.
+    pub fn is_full(&self) -> bool {
+        disk::is_full(&self.source)
+    }
+}
+
 /// The fold, its log and its outbox.
 #[derive(Debug)]
 pub struct Road {
@@ -99,6 +110,8 @@ pub struct Road {
     files: Files,
     outbox: Arc<Outbox>,
     settings: Settings,
+    /// The last segment whose entry is in place.
+    packed: u64,
 }
 
 impl Road {
@@ -128,7 +141,7 @@ impl Road {
                 fold
             }
         };
-        Ok(Self { fold, files, outbox, settings })
+        Ok(Self { packed: fold.segment(), fold, files, outbox, settings })
     }
 
     /// Sequence number, segment and time up to which an outbox without a process has come.
@@ -147,6 +160,11 @@ impl Road {
         })
     }
 
+    /// The number of the first record that is not folded.
+    pub fn next_sequence(&self) -> u64 {
+        self.fold.next_sequence()
+    }
+
     /// The last segment that was folded, and when something that is open may be due.
     pub fn progress(&self) -> (u64, Option<LogicalTime>) {
         (self.fold.segment(), self.fold.next_deadline().map(LogicalTime::from_nanos))
@@ -162,37 +180,38 @@ impl Road {
         self.fold.open_records()
     }
 
-    /// Takes a sealed segment to its entry in the outbox.
+    /// Takes a sealed segment to its entry in the outbox. One that was taken there before the last step failed is not
+    /// taken again.
     ///
     /// # Errors
-    /// When the disk fails or is full. The step can only be taken again by a new `Road`, opened again.
+    /// When the disk fails or is full ([`StepError::is_full`]). The step can only be taken again by a new `Road`,
+    /// opened again.
     pub fn step(&mut self, file: FileId, close: Option<Close>) -> Result<Stepped, StepError> {
         let number = match file {
             FileId::Segment(number) | FileId::Kept(number) => number,
         };
-        let whole = self.files.read(file).map_err(io::Error::other).map_err(failed(format!("read {file}")))?;
-        let (mut segment, damaged) =
+        if number <= self.packed {
+            return Ok(self.now(number));
+        }
+        let whole = self.files.read(file).map_err(of_log).map_err(failed(format!("read {file}")))?;
+        let mut segment =
             read(&whole, &self.files, number, self.settings.close_open).map_err(failed(format!("read {file}")))?;
+        // Numbers that were given and have no record here were lost to damage, or with a whole file.
+        let before = self.fold.next_sequence();
+        segment.next_sequence = segment.next_sequence.max(before);
+        let here = u64::try_from(segment.records.len()).unwrap_or(u64::MAX);
+        let damaged = (segment.next_sequence - before).saturating_sub(here);
         segment.close = close.unwrap_or(segment.close);
         let earlier = Earlier::new(&self.files, &self.outbox);
         let folded = self.fold.fold(&segment, &earlier).map_err(failed(format!("fold {file}")))?;
+        failpoint::reached(Point::RoadAfterFold);
         let now = LogicalTime::from_nanos(segment.now);
         let (places, kept_bytes) =
             keep(&self.files, number, now, &folded.copies).map_err(failed(format!("keep open records of {file}")))?;
+        failpoint::reached(Point::RoadAfterKept);
         drop(segment);
         let (carry, unused) = self.fold.carry(&places, kept_bytes, &folded.copies);
-        let mut stepped = Stepped {
-            segment: number,
-            damaged,
-            waiting: folded.waiting,
-            open_traces: self.fold.open_traces(),
-            open_records: self.fold.open_records(),
-            oldest: self.fold.oldest().map(LogicalTime::from_nanos),
-            next_deadline: folded.next_deadline.map(LogicalTime::from_nanos),
-            now,
-            reach: Duration::from_nanos(self.fold.reach()),
-            ..Stepped::default()
-        };
+        let mut stepped = Stepped { damaged, waiting: folded.waiting, now, ..self.now(number) };
         folded.batches.values().for_each(|batch| stepped.account.add(&batch.account));
         let bytes = carry.encode_to_vec();
         let beside: [(&str, &[u8]); 3] = [(CARRY, &bytes), (WINDOW, &folded.window), (TOMBS, &folded.tombs)];
@@ -200,12 +219,29 @@ impl Road {
         stepped.packed =
             pack::pack(&self.outbox, &self.settings.encode, &self.settings.writer, number, folded.batches, &beside)
                 .map_err(failed(format!("write entry {number} of the outbox")))?;
+        self.packed = number;
+        failpoint::reached(Point::RoadBeforeTrim);
         for id in unused {
             let file = file_id(id.number, id.kept);
             self.files.remove(file).map_err(failed(format!("remove {file}")))?;
         }
+        failpoint::reached(Point::RoadAfterTrim);
         self.clean(&carry).map_err(failed(String::from("clean the outbox")))?;
+        failpoint::reached(Point::RoadAfterClean);
         Ok(stepped)
+    }
+
+    /// How things stand.
+    fn now(&self, segment: u64) -> Stepped {
+        Stepped {
+            segment,
+            open_traces: self.fold.open_traces(),
+            open_records: self.fold.open_records(),
+            oldest: self.fold.oldest().map(LogicalTime::from_nanos),
+            next_deadline: self.fold.next_deadline().map(LogicalTime::from_nanos),
+            reach: Duration::from_nanos(self.fold.reach()),
+            ..Stepped::default()
+        }
     }
 
     /// Removes files beside entries that this carry does not point to.
@@ -222,12 +258,11 @@ impl Road {
     }
 }
 
-/// The records of a segment, and how many were lost to damage.
-fn read<'a>(whole: &'a Whole, files: &Files, number: u64, close_open: bool) -> io::Result<(fold::Segment<'a>, u64)> {
+/// The records of a segment.
+fn read<'a>(whole: &'a Whole, files: &Files, number: u64, close_open: bool) -> io::Result<fold::Segment<'a>> {
     let mut scan = whole.scan();
     let mut envelopes: HashMap<u64, &[u8]> = HashMap::new();
     let mut records = Vec::new();
-    let mut damaged = 0;
     for item in scan.by_ref() {
         match item {
             Item::Blob(blob) if blob.kind == Kind::Envelope => {
@@ -241,10 +276,7 @@ fn read<'a>(whole: &'a Whole, files: &Files, number: u64, close_open: bool) -> i
                 arrival: blob.time.nanos(),
                 sequence: blob.sequence,
             }),
-            Item::Gap(gap) => {
-                damaged += gap.records;
-                files.quarantine(whole, gap)?;
-            }
+            Item::Gap(gap) => files.quarantine(whole, gap)?,
         }
     }
     let (now, close) = match scan.end() {
@@ -255,8 +287,7 @@ fn read<'a>(whole: &'a Whole, files: &Files, number: u64, close_open: bool) -> i
         _ => (scan.time(), Close::ByRule),
     };
     let next_sequence = scan.next_sequence().unwrap_or(0);
-    let segment = fold::Segment { number, next_sequence, bytes: whole.size(), records, now: now.nanos(), close };
-    Ok((segment, damaged))
+    Ok(fold::Segment { number, next_sequence, bytes: whole.size(), records, now: now.nanos(), close })
 }
 
 /// Copies records into the kept file of a segment; gives their new places and the file's bytes.
@@ -264,19 +295,30 @@ fn keep(files: &Files, number: u64, now: LogicalTime, copies: &[Place]) -> io::R
     if copies.is_empty() {
         return Ok((Vec::new(), 0));
     }
-    let blob = |segment: SegmentId, offset| {
-        files.blob(file_id(segment.number, segment.kept), offset).map_err(io::Error::other)
-    };
+    let blob = |segment: SegmentId, offset| files.blob(file_id(segment.number, segment.kept), offset).map_err(of_log);
     let mut kept = files.keep(number, now)?;
     let mut places = Vec::with_capacity(copies.len());
     let mut envelope = None;
     for from in copies {
         let source = (from.segment, from.envelope);
-        let record = blob(from.segment, from.offset)?;
+        let record = match blob(from.segment, from.offset) {
+            // It stays where it is, until its trace is emitted without it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                places.push(*from);
+                continue;
+            }
+            record => record?,
+        };
         let at = match envelope {
             Some((before, at)) if before == source => at,
             _ => {
-                let bytes = blob(from.segment, from.envelope)?;
+                let bytes = match blob(from.segment, from.envelope) {
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                        places.push(*from);
+                        continue;
+                    }
+                    bytes => bytes?,
+                };
                 kept.envelope(bytes.time, &bytes.payload)?
             }
         };
@@ -289,6 +331,15 @@ fn keep(files: &Files, number: u64, now: LogicalTime, copies: &[Place]) -> io::R
 
 fn file_id(number: u64, kept: bool) -> FileId {
     if kept { FileId::Kept(number) } else { FileId::Segment(number) }
+}
+
+/// A full disk stays one.
+fn of_log(error: wal::ReadError) -> io::Error {
+    match error {
+        wal::ReadError::Io { source, .. } => source,
+        error @ wal::ReadError::Damaged { .. } => io::Error::new(io::ErrorKind::InvalidData, error),
+        error => io::Error::other(error),
+    }
 }
 
 fn failed(doing: String) -> impl FnOnce(io::Error) -> StepError {
@@ -326,7 +377,7 @@ impl<'a> Earlier<'a> {
 
 impl Past for Earlier<'_> {
     fn blob(&self, segment: SegmentId, offset: u64) -> io::Result<Vec<u8>> {
-        let blob = self.files.blob(file_id(segment.number, segment.kept), offset).map_err(io::Error::other)?;
+        let blob = self.files.blob(file_id(segment.number, segment.kept), offset).map_err(of_log)?;
         Ok(blob.payload.to_vec())
     }
 

@@ -15,7 +15,6 @@ use crate::road::Stepped;
 use crate::stop::Token;
 use crate::wal::Sealed;
 use crate::wal::Wal;
-use crate::wal::disk;
 use std::io;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -66,7 +65,7 @@ impl Back {
                 let span = tracing::info_span!(target: "chatlake::spans", "fold", %file);
                 match span.in_scope(|| road.step(file, None)) {
                     Ok(stepped) => break stepped,
-                    Err(error) if disk::is_full(&error.source) => {
+                    Err(error) if error.is_full() => {
                         let why = super::chain(&error);
                         if !is_full {
                             tracing::error!(why, "the disk is full: segments wait in the log to be folded");
@@ -77,8 +76,14 @@ impl Back {
                             // The next start folds it.
                             return Ok(());
                         }
-                        runtime.block_on(sleep(FULL_FOR));
-                        road = reopen()?;
+                        road = loop {
+                            runtime.block_on(sleep(FULL_FOR));
+                            match reopen() {
+                                Err(error) if error.is_full() && token.is_told() => return Ok(()),
+                                Err(error) if error.is_full() => {}
+                                reopened => break reopened?,
+                            }
+                        };
                     }
                     Err(error) => return Err(error),
                 }

@@ -27,6 +27,8 @@ use crate::event::carry::Chain;
 use crate::event::carry::SegmentUse;
 use crate::event::record::Head;
 use crate::event::record::Record;
+use crate::failpoint;
+use crate::failpoint::Mutation;
 use account::Account;
 use account::Fate;
 use open::Close;
@@ -58,7 +60,7 @@ pub trait Past {
     /// The bytes of an envelope or a record of an earlier segment.
     ///
     /// # Errors
-    /// When it cannot be read, or is not what was written.
+    /// When it cannot be read; invalid data where it is not what was written, which costs only itself.
     fn blob(&self, segment: SegmentId, offset: u64) -> io::Result<Vec<u8>>;
 
     /// The keys that the entry of this segment added to the resend window.
@@ -238,6 +240,11 @@ impl Fold {
         self.segment
     }
 
+    /// The number of the first record that is not folded.
+    pub fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
     /// Log time at which the next trace may be due.
     pub fn next_deadline(&self) -> Option<u64> {
         self.open.next_deadline(self.now, self.settings.patience)
@@ -357,7 +364,7 @@ impl Fold {
             let resend_key = resend_key(&envelope, &head);
             if !seen.insert(resend_key)
                 || self.open.contains(resend_key)
-                || self.window.contains(resend_key, pass.past)?
+                || (!failpoint::has(Mutation::NoWindow) && self.window.contains(resend_key, pass.past)?)
             {
                 pass.batch(&prefix).account.decide(number, Fate::Deduplicated);
                 continue;
@@ -501,7 +508,7 @@ impl Pass<'_> {
             Some(record) => Envelope::decode(record.envelope),
             None => Envelope::decode(self.past.blob(segment, at)?.as_slice()),
         };
-        let envelope = Arc::new(bytes.map_err(io::Error::other)?);
+        let envelope = Arc::new(bytes.map_err(invalid)?);
         self.envelopes.insert((segment, at), Arc::clone(&envelope));
         Ok(envelope)
     }
@@ -513,7 +520,7 @@ impl Pass<'_> {
             Some(record) => Record::decode(record.bytes),
             None => Record::decode(&self.past.blob(place.segment, place.offset)?),
         };
-        record.map_err(io::Error::other)
+        record.map_err(invalid)
     }
 
     /// Makes rows of records, and gives for each trace what its tombstone is to say.
@@ -524,11 +531,18 @@ impl Pass<'_> {
         settings: &assemble::Settings,
     ) -> io::Result<Vec<Vec<u8>>> {
         let mut told = Vec::with_capacity(records.len());
-        let mut prefixes = Vec::with_capacity(records.len());
+        let mut readable = Vec::with_capacity(records.len());
         for open in records {
-            let envelope = self.envelope(open.place.segment, open.place.envelope)?;
-            prefixes.push(envelope.prefix.clone().unwrap_or_default());
-            let mut record = self.record(open.place)?;
+            let read = self.envelope(open.place.segment, open.place.envelope);
+            let (envelope, mut record) = match read.and_then(|envelope| Ok((envelope, self.record(open.place)?))) {
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    self.set_aside(open, traces.first().map_or("", |trace| trace.prefix), &error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            readable.push((open.sequence, envelope.prefix.clone().unwrap_or_default()));
             if open.clashes {
                 mark_clash(&mut record);
             }
@@ -541,11 +555,24 @@ impl Pass<'_> {
         for (prefix, dead) in assembled.dead {
             self.batch(&prefix).dead.push(dead);
         }
-        for ((open, prefix), fate) in records.iter().zip(&prefixes).zip(assembled.fates) {
-            self.batch(prefix).account.decide(open.sequence, fate);
+        for ((sequence, prefix), fate) in readable.into_iter().zip(assembled.fates) {
+            self.batch(&prefix).account.decide(sequence, fate);
         }
         Ok(assembled.facts)
     }
+
+    /// A record that cannot be read any more costs itself, and not its trace.
+    fn set_aside(&mut self, open: &OpenRecord, prefix: &str, error: &io::Error) {
+        let envelope = self.envelope(open.place.segment, open.place.envelope).ok();
+        let (received_at, door) = envelope.map(|known| (known.received_at, known.door.clone())).unwrap_or_default();
+        let batch = self.batch(prefix);
+        batch.dead.push(Dead { received_at, door, reason: error.to_string(), text: String::new() });
+        batch.account.decide(open.sequence, Fate::Quarantined);
+    }
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 /// The order of rows in the lake: a conversation's rows repeat each other, so they stand together.

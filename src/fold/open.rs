@@ -222,7 +222,8 @@ impl Open {
     pub fn restore(traces: Vec<carry::OpenTrace>) -> Self {
         let mut open = Self::default();
         for trace in traces {
-            let (key, trace) = from_carry(trace);
+            let (key, mut trace) = from_carry(trace);
+            trace.finished = trace.finished_at();
             open.records += trace.records.len();
             open.keys.extend(trace.records.iter().map(|record| record.resend_key));
             open.traces.insert(key, trace);

@@ -23,6 +23,9 @@ mod tests;
 
 use super::encode::sha256;
 use super::key::Prefix;
+use crate::failpoint;
+use crate::failpoint::Mutation;
+use crate::failpoint::Point;
 use crate::wal::disk;
 use crate::wal::disk::Disk;
 use serde::Deserialize;
@@ -206,7 +209,8 @@ impl Outbox {
     /// # Errors
     /// What the disk says.
     pub fn begin(&self, segment: u64) -> io::Result<Draft<'_>> {
-        let dir = self.dir.join(format!("{segment:012}{TMP}"));
+        let in_place = failpoint::has(Mutation::NoRename);
+        let dir = if in_place { self.folder(segment) } else { self.dir.join(format!("{segment:012}{TMP}")) };
         disk::remove_dir_all(self.disk.as_ref(), &dir)?;
         self.disk.create_dir(&dir)?;
         let index = Index { version: VERSION, segment, shipments: Vec::new() };
@@ -247,7 +251,14 @@ impl Outbox {
     /// # Errors
     /// What the disk says, and invalid data where the index is no index.
     pub fn index(&self, segment: u64) -> io::Result<Index> {
-        let bytes = disk::read(self.disk.as_ref(), &self.folder(segment).join(INDEX))?;
+        let folder = self.folder(segment);
+        let bytes = match disk::read(self.disk.as_ref(), &folder.join(INDEX)) {
+            // All is stored, and the disk failed before that could be noted here.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                disk::read(self.disk.as_ref(), &folder.join(STORED)).map_err(|_| error)?
+            }
+            read => read?,
+        };
         let index: Index = serde_json::from_slice(&bytes).map_err(invalid)?;
         if index.version > VERSION {
             return Err(invalid(format!("entry {segment} of the outbox is of version {}", index.version)));
@@ -292,22 +303,31 @@ impl Outbox {
         }
     }
 
-    /// Notes that the store refuses parts of an entry. It is not among the waiting ones any more.
+    /// Notes that the store refuses parts of an entry. It is not among the waiting ones any more. On a full disk only
+    /// this process knows it: the next one tries all of the entry.
     ///
     /// # Errors
-    /// What the disk says.
+    /// What the disk says, but that it is full.
     pub fn park(&self, segment: u64, parked: &Parked) -> io::Result<()> {
         let _changing = self.changing.lock();
-        let folder = self.folder(segment);
-        let bytes = serde_json::to_vec(parked).map_err(io::Error::other)?;
-        let new = folder.join(format!("{PARKED}{TMP}"));
-        disk::write(self.disk.as_ref(), &new, &bytes)?;
-        self.disk.rename(&new, &folder.join(PARKED))?;
-        self.disk.sync_dir(&folder)?;
+        match self.write_parked(segment, parked) {
+            Err(error) if disk::is_full(&error) => {}
+            result => result?,
+        }
         if let Some(entry) = self.entries().get_mut(&segment) {
             entry.state = State::Parked;
         }
         Ok(())
+    }
+
+    fn write_parked(&self, segment: u64, parked: &Parked) -> io::Result<()> {
+        let folder = self.folder(segment);
+        let bytes = serde_json::to_vec(parked).map_err(io::Error::other)?;
+        let new = folder.join(format!("{PARKED}{TMP}"));
+        disk::write(self.disk.as_ref(), &new, &bytes)?;
+        failpoint::reached(Point::OutboxBeforeParked);
+        self.disk.rename(&new, &folder.join(PARKED))?;
+        self.disk.sync_dir(&folder)
     }
 
     /// Notes that all of an entry is stored, and deletes its objects.
@@ -317,17 +337,26 @@ impl Outbox {
     pub fn stored(&self, segment: u64) -> io::Result<()> {
         let _changing = self.changing.lock();
         let folder = self.folder(segment);
-        self.disk.rename(&folder.join(INDEX), &folder.join(STORED))?;
+        failpoint::reached(Point::OutboxBeforeStored);
+        match self.disk.rename(&folder.join(INDEX), &folder.join(STORED)) {
+            // Noted before, by a call that then failed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result?,
+        }
         // Before the first object goes: an entry that is to be stored must have all of its own.
         self.disk.sync_dir(&folder)?;
-        self.drop_objects(segment)
+        failpoint::reached(Point::OutboxAfterStored);
+        self.drop_objects(segment)?;
+        failpoint::reached(Point::OutboxAfterDrop);
+        Ok(())
     }
 
     fn drop_objects(&self, segment: u64) -> io::Result<()> {
         let folder = self.folder(segment);
         let mut left = 0;
         for file in self.disk.list(&folder)? {
-            if file.name.ends_with(PART) || file.name.starts_with(PARKED) {
+            let is_carry = failpoint::has(Mutation::CarryDeleted) && file.name == "carry";
+            if file.name.ends_with(PART) || file.name.starts_with(PARKED) || is_carry {
                 self.disk.remove_file(&folder.join(&file.name))?;
             } else {
                 left += file.len;
@@ -432,8 +461,15 @@ impl Draft<'_> {
         self.write(if state == State::Stored { STORED } else { INDEX }, &index)?;
         let (disk, segment) = (self.outbox.disk.as_ref(), self.index.segment);
         disk.sync_dir(&self.dir)?;
-        disk.rename(&self.dir, &self.outbox.folder(segment))?;
-        disk.sync_dir(&self.outbox.dir)?;
+        failpoint::reached(Point::OutboxBeforeRename);
+        if !failpoint::has(Mutation::NoRename) {
+            disk.rename(&self.dir, &self.outbox.folder(segment))?;
+        }
+        failpoint::reached(Point::OutboxAfterRename);
+        if !failpoint::has(Mutation::NoRenameSync) {
+            disk.sync_dir(&self.outbox.dir).map_err(disk::never_again)?;
+        }
+        failpoint::reached(Point::OutboxAfterSync);
         self.outbox.entries().insert(segment, Entry { state, bytes: self.bytes });
         Ok(())
     }

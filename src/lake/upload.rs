@@ -26,6 +26,7 @@ use super::store::Store;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::metrics::Settled;
+use crate::wal::disk;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use std::collections::BTreeMap;
@@ -131,8 +132,16 @@ impl Uploader {
     /// Stores what waits, as far as one look at the outbox shows, and what was refused and is due again.
     ///
     /// # Errors
-    /// What the local disk says. Whether what was done is noted is then unknown: open the outbox again.
+    /// What the local disk says, but that it is full (or open files are used up), which is waited out. Whether what
+    /// was done is noted is then unknown: open the outbox again.
     pub async fn step(&mut self) -> io::Result<Next> {
+        match self.try_step().await {
+            Err(error) if disk::is_full(&error) => Ok(self.wait_out(&Failure::NotWritten(error.to_string()))),
+            result => result,
+        }
+    }
+
+    async fn try_step(&mut self) -> io::Result<Next> {
         if let Some(writer) = &self.unproven {
             match self.committer.store().probe(&Prefix::default(), writer).await {
                 Ok(()) => self.unproven = None,
@@ -188,7 +197,7 @@ impl Uploader {
                 return Ok(());
             }
             if let Next::After(wait) = next {
-                tokio::time::sleep(wait).await;
+                self.committer.store().clock().sleep(wait).await;
             }
         }
     }

@@ -160,6 +160,15 @@ impl Files {
         Ok(files)
     }
 
+    /// The files up to the fold of a segment. Those that its carry does not point to are left over.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn old(&self, segment: u64) -> io::Result<Vec<FileId>> {
+        let is_old = |file: &FileId| matches!(file, FileId::Segment(n) | FileId::Kept(n) if *n <= segment);
+        Ok(self.list()?.into_iter().map(|(file, _)| file).filter(is_old).collect())
+    }
+
     /// Reads a whole file, to go through it.
     ///
     /// # Errors
