@@ -24,3 +24,5 @@ pub mod failpoint;
 pub mod metrics;
 pub mod net;
 pub mod stop;
+#[cfg(test)]
+pub mod rig;
