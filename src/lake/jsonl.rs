@@ -8,8 +8,11 @@
 //! - Times are RFC 3339 in UTC with as many of 0, 3 or 6 decimals as they need. Numbers are the shortest decimal that
 //!   reads back as the same number; what is not finite is left out.
 
+mod read;
 #[cfg(test)]
 mod tests;
+
+pub use read::parse;
 
 use crate::event::Event;
 use crate::event::Message;

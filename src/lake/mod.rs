@@ -9,6 +9,7 @@
 //! | `parquet` | yes | columns as a Parquet file, and back |
 //! | `jsonl` | yes | a row as a line of JSON |
 //! | `proto` | yes | a row as a length-delimited message |
+//! | `read` | yes | the rows of a file, and whether it is what its manifest says |
 //! | `encode` | yes | rows as files, ready to be stored |
 //! | `manifest` | yes | what a fold decided under one prefix |
 //! | `outbox` | | files on the local disk until the store has them |
@@ -17,6 +18,8 @@
 //! | `remote` | | stores by URL |
 //! | `store` | | a store with patience |
 //! | `commit` | | files, and then the manifest, of one prefix of an entry |
+//! | `scan` | | a lake as its manifests tell it |
+//! | `verify` | | a lake held against its manifests |
 //! | `upload` | | entries, oldest first; what is refused is parked |
 
 mod columns;
@@ -32,12 +35,15 @@ mod parquet;
 pub mod partition;
 pub mod proto;
 pub mod remote;
+pub mod read;
 mod rows;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod scan;
 mod schema;
 pub mod store;
 pub mod upload;
+pub mod verify;
 
 /// Whether a JSON text says nothing: such a column is null.
 fn is_empty_json(text: &str) -> bool {

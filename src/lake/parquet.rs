@@ -44,6 +44,7 @@ use parquet::basic::TimeUnit;
 use parquet::basic::Type as Physical;
 use parquet::basic::ZstdLevel;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::EnabledStatistics;
 use parquet::file::properties::WriterProperties;
@@ -252,14 +253,18 @@ fn parquet_type(column: &Column, repetition: Repetition) -> Result<Type, Parquet
 }
 
 /// Reads the rows of a file, a batch at a time. `conversation` picks rows: of the others no more than the conversation
-/// id is read.
+/// id is read. `columns` picks columns; all, when empty.
 ///
 /// # Errors
 /// When the bytes are no Parquet file.
-pub(super) fn read(file: Bytes, conversation: Option<&str>) -> Result<Batches, ParquetError> {
+pub(super) fn read(file: Bytes, conversation: Option<&str>, columns: &[&str]) -> Result<Batches, ParquetError> {
     // The file's own schema, whatever a writer says about the types that it had in memory.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let mut builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?.with_batch_size(BATCH);
+    if !columns.is_empty() {
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        builder = builder.with_projection(mask);
+    }
     if let Some(conversation) = conversation {
         let mask = ProjectionMask::columns(builder.parquet_schema(), ["conversation_id"]);
         let conversation = conversation.to_owned();
@@ -271,6 +276,36 @@ pub(super) fn read(file: Bytes, conversation: Option<&str>) -> Result<Batches, P
         builder = builder.with_row_filter(RowFilter::new(vec![Box::new(picked)]));
     }
     Ok(Batches { reader: builder.build()? })
+}
+
+/// The number of rows of a file whose columns are ours: one that has a name or an id of ours has both, and our type.
+///
+/// # Errors
+/// When it is no Parquet file, or a column of it is another.
+pub(super) fn check(file: Bytes) -> Result<u64, ParquetError> {
+    let footer = ParquetMetaDataReader::new().parse_and_finish(&file)?.file_metadata().clone();
+    fits(footer.schema_descr().root_schema(), &root()?)?;
+    Ok(u64::try_from(footer.num_rows()).unwrap_or_default())
+}
+
+fn fits(found: &Type, ours: &Type) -> Result<(), ParquetError> {
+    for field in found.get_fields() {
+        let (name, id) = (field.name(), field.get_basic_info().has_id().then(|| field.get_basic_info().id()));
+        let by_name = ours.get_fields().iter().find(|our| our.name() == name);
+        let by_id =
+            ours.get_fields().iter().find(|our| our.get_basic_info().has_id() && Some(our.get_basic_info().id()) == id);
+        let Some(our) = by_name.or(by_id) else { continue };
+        let is_ours = our.get_basic_info() == field.get_basic_info()
+            && our.is_primitive() == field.is_primitive()
+            && (!our.is_primitive() || our.get_physical_type() == field.get_physical_type());
+        if !is_ours {
+            return Err(ParquetError::General(format!("column {name} is not the column that this program knows")));
+        }
+        if !our.is_primitive() {
+            fits(field, our)?;
+        }
+    }
+    Ok(())
 }
 
 /// The rows of a file, in batches.

@@ -104,7 +104,8 @@ fn every_format_holds_the_same_rows() {
         let bytes = encoded(&settings(format.clone()), rows.clone()).remove(0).bytes;
         match format {
             Format::Parquet { .. } => {
-                let read: Vec<_> = parquet::read(Bytes::from(bytes), None).unwrap().flat_map(Result::unwrap).collect();
+                let read: Vec<_> =
+                    parquet::read(Bytes::from(bytes), None, &[]).unwrap().flat_map(Result::unwrap).collect();
                 assert_eq!(read, rows);
             }
             Format::JsonLines { compression: Compression::None, .. } => assert_eq!(bytes, lines),

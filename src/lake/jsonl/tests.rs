@@ -272,3 +272,28 @@ fn times_have_no_more_decimals_than_they_need() {
     time(i64::MAX, &mut out);
     assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok());
 }
+
+#[test]
+fn lines_read_back_equal() {
+    use crate::lake::samples::bare;
+    for (row, form) in
+        [(weather(), ToolCallForm::OpenAi), (weather(), ToolCallForm::Flat), (bare("e", "c", 5), ToolCallForm::OpenAi)]
+    {
+        let mut read = parse(&written(&row, form)).unwrap();
+        if form == ToolCallForm::Flat {
+            // It has no place for a call's type.
+            read.messages[2].tool_calls[0].r#type = some("function");
+        }
+        assert_eq!(read, row);
+    }
+    let full = crate::lake::samples::full();
+    let written_once = written(&full, ToolCallForm::OpenAi);
+    assert_eq!(written(&parse(&written_once).unwrap(), ToolCallForm::OpenAi), written_once);
+}
+
+#[test]
+fn what_is_no_line_of_ours_is_refused_and_new_keys_are_left() {
+    assert!(parse("{\"event_id\":1}").is_err());
+    assert!(parse("[]").is_err());
+    assert_eq!(parse("{\"event_id\":\"a\",\"of_tomorrow\":{}}").unwrap().event_id, "a");
+}

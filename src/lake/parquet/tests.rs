@@ -5,11 +5,10 @@ use crate::lake::samples::bare;
 use crate::lake::samples::full;
 use crate::lake::samples::some;
 use parquet::file::metadata::ParquetMetaData;
-use parquet::file::metadata::ParquetMetaDataReader;
 use std::collections::BTreeSet;
 
 fn read_back(bytes: Vec<u8>) -> Vec<Event> {
-    read(Bytes::from(bytes), None).unwrap().flat_map(Result::unwrap).collect()
+    read(Bytes::from(bytes), None, &[]).unwrap().flat_map(Result::unwrap).collect()
 }
 
 fn footer(bytes: Vec<u8>) -> ParquetMetaData {
@@ -46,7 +45,7 @@ fn many_stretches_are_one_row_group_in_order() {
 #[test]
 fn one_conversation_is_picked() {
     let rows: Vec<_> = (0..3000).map(|at| bare(&format!("e{at}"), &format!("c{:02}", at / 100), at)).collect();
-    let picked = read(Bytes::from(encode(&rows, 3).unwrap()), Some("c07")).unwrap();
+    let picked = read(Bytes::from(encode(&rows, 3).unwrap()), Some("c07"), &[]).unwrap();
     let ids: Vec<_> = picked.flat_map(Result::unwrap).map(|row| row.event_id).collect();
     assert_eq!(ids, (700..800).map(|at| format!("e{at}")).collect::<Vec<_>>());
 }
@@ -109,4 +108,18 @@ fn every_column_of_the_table_has_cells() {
         assert_eq!(arrow_array::Array::null_count(&cells), 0, "{}", column.name);
         assert_eq!(arrow_array::Array::data_type(&cells), columns::field(column).data_type(), "{}", column.name);
     }
+}
+
+#[test]
+fn a_file_of_ours_fits_and_one_with_another_column_does_not() {
+    assert_eq!(check(Bytes::from(encode(&[full(), full()], 1).unwrap())).unwrap(), 2);
+    let column = |name, id| Type::primitive_type_builder(name, Physical::INT64).with_id(Some(id)).build().unwrap();
+    let other = |field: Type| {
+        let root = Type::group_type_builder("other").with_fields(vec![Arc::new(field)]).build().unwrap();
+        let writer = SerializedFileWriter::new(Vec::new(), Arc::new(root), Arc::default()).unwrap();
+        check(Bytes::from(writer.into_inner().unwrap()))
+    };
+    assert_eq!(other(column("of_tomorrow", 9999)).unwrap(), 0);
+    assert!(other(column("event_id", 1)).is_err(), "another type");
+    assert!(other(column("of_tomorrow", 1)).is_err(), "an id of ours");
 }
