@@ -19,6 +19,7 @@ pub use family::Labels;
 pub use family::Series;
 
 use prometheus_client::metrics::histogram::Histogram;
+use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Where each input record is. See the [module](self) for the identity that holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     /// Written to the log, or rejected, since the process started.
     pub received: u64,
@@ -312,7 +313,7 @@ impl Metrics {
 }
 
 /// The state of the process for people; fields as in [`Metrics`].
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "named as the fields of Metrics, which are documented")]
 pub struct Status {
     pub records: Ledger,

@@ -19,7 +19,7 @@ pub fn run(arguments: &Arguments) -> Status {
     match read(arguments.config.as_deref()) {
         Ok(config) => {
             print!("{}", config.to_yaml());
-            match store::check(&config) {
+            match store::takes_objects(&config) {
                 Ok(()) => Status::Good,
                 Err(fault) => {
                     eprintln!("{fault}");

@@ -3,9 +3,17 @@
 //! Exit status: 0 good, 1 found a fault, 2 used wrongly, 74 storage failed.
 
 pub mod check;
+pub mod conversation;
+pub mod conversations;
 pub mod convert;
+pub mod emit;
+pub mod http;
+pub mod plain;
 pub mod serve;
+pub mod status;
 pub mod store;
+pub mod tail;
+pub mod verify;
 
 use clap::Parser;
 use clap::Subcommand;
@@ -28,6 +36,18 @@ enum Command {
     Check(check::Arguments),
     /// Run the road offline over files of OTLP requests.
     Convert(convert::Arguments),
+    /// Hold a lake against its manifests.
+    Verify(verify::Arguments),
+    /// Say how a running server is.
+    Status(status::Arguments),
+    /// Show events as they land.
+    Tail(tail::Arguments),
+    /// List conversations, the latest first.
+    Conversations(conversations::Arguments),
+    /// Show what was said in a conversation.
+    Conversation(conversation::Arguments),
+    /// Send one event to a running server.
+    Emit(emit::Arguments),
 }
 
 /// How a command ended.
@@ -68,6 +88,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Tail(arguments) => tail::run(&arguments),
+        Command::Conversations(arguments) => conversations::run(&arguments),
+        Command::Conversation(arguments) => conversation::run(&arguments),
+        Command::Emit(arguments) => emit::run(&arguments),
     };
     status.into()
 }

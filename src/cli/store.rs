@@ -1,13 +1,26 @@
 //! What commands that reach a store share: opening it by its URL, asking whether it takes objects, waiting for it.
 
+use crate::cli::Status;
+use crate::cli::check;
+use crate::cli::plain;
+use crate::clock::Clock as _;
+use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::config::units;
 use crate::lake::key::Prefix;
 use crate::lake::key::Writer;
 use crate::lake::objects::Failure;
 use crate::lake::remote::Remote;
+use crate::lake::scan::Scan;
 use crate::lake::store::Patience;
 use crate::lake::store::Store;
 use anyhow::Context as _;
+use chrono::DateTime;
+use chrono::NaiveDate;
+use chrono::NaiveTime;
+use indicatif::ProgressBar;
+use indicatif::ProgressDrawTarget;
+use indicatif::ProgressStyle;
 use rustix::fs::Access;
 use std::path::Path;
 use std::path::PathBuf;
@@ -36,12 +49,132 @@ pub fn wait<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     Ok(runtime.context("start an event loop")?.block_on(future))
 }
 
+/// How events are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// JSON lines.
+    Json,
+    /// Comma-separated, with a head.
+    Csv,
+}
+
+/// Where a command reads.
+#[derive(Debug, clap::Args)]
+pub struct Place {
+    /// Where the lake is: a folder or a URL; without it, what the configuration says.
+    #[arg(value_name = "URL")]
+    url: Option<String>,
+    /// Configuration file; without it, environment variables and defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Place {
+    /// Opens the lake. One that is not there is not made.
+    ///
+    /// # Errors
+    /// What is wrong, in lines to print.
+    pub fn open(&self) -> Result<Scan, String> {
+        let url = match &self.url {
+            Some(url) => url.clone(),
+            None => check::read(self.config.as_deref())?.store_url(),
+        };
+        let folder = url.strip_prefix("file://").or_else(|| (!url.contains("://")).then_some(url.as_str()));
+        if let Some(folder) = folder.filter(|folder| !Path::new(folder).is_dir()) {
+            return Err(format!("{folder}: there is no such folder: name that of a lake (data.dir or store.url)"));
+        }
+        open(&url).map(|(_, store)| Scan::new(store)).map_err(|error| format!("{error:#}"))
+    }
+}
+
+/// Runs a command that reads a lake.
+pub fn read(place: &Place, run: impl AsyncFnOnce(Scan) -> anyhow::Result<Status>) -> Status {
+    let scan = match place.open() {
+        Ok(scan) => scan,
+        Err(fault) => {
+            eprintln!("{}", fault.trim_end());
+            return Status::Usage;
+        }
+    };
+    match wait(run(scan)).flatten() {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("{}", plain::line(&format!("{error:#}")));
+            Status::Storage
+        }
+    }
+}
+
+/// A time: a date, a time of RFC 3339, or how long before `now`. Microseconds since 1970.
+///
+/// # Errors
+/// How it is to be written.
+pub fn since(text: Option<&str>, now: i64) -> Result<Option<i64>, String> {
+    let Some(text) = text else { return Ok(None) };
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(Some(time.timestamp_micros()));
+    }
+    if let Ok(date) = text.parse::<NaiveDate>() {
+        return Ok(Some(date.and_time(NaiveTime::MIN).and_utc().timestamp_micros()));
+    }
+    match units::duration(text) {
+        Ok(ago) => Ok(Some(now.saturating_sub(micros(ago)))),
+        Err(_) => {
+            Err(format!("{text:?}: write a date (2026-11-21), a time (2026-11-21T09:00:00Z) or how long ago (7d)"))
+        }
+    }
+}
+
+/// Microseconds of a duration.
+pub fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A bar on a terminal, and nothing elsewhere; it also keeps the time.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    clock: SystemClock,
+}
+
+impl Progress {
+    /// Begins a bar over so many bytes.
+    pub fn begin(doing: &'static str, bytes: u64) -> Self {
+        // Draws on a terminal only.
+        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{msg} {bar:32} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}");
+        let bar = match style {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        };
+        Self { bar: bar.with_message(doing), clock: SystemClock::new() }
+    }
+
+    /// Says how far it has come.
+    pub fn reach(&self, bytes: u64) {
+        self.bar.set_position(bytes);
+    }
+
+    /// Prints a line above the bar.
+    pub fn say(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
+
+    /// Takes the bar away and gives the seconds since the begin.
+    pub fn end(self) -> f64 {
+        self.bar.finish_and_clear();
+        self.clock.monotonic().as_secs_f64()
+    }
+}
+
 /// Finds out whether the store of a configuration takes objects. In a folder nothing is made; in a bucket one small
 /// object is left.
 ///
 /// # Errors
 /// What is missing, and the way out.
-pub fn check(config: &Config) -> Result<(), String> {
+pub fn takes_objects(config: &Config) -> Result<(), String> {
     let url = config.store_url();
     match url.split_once("://") {
         None => folder(Path::new(&url)),
@@ -89,5 +222,24 @@ mod tests {
         std::fs::write(home.path().join("file"), "").unwrap();
         let why = folder(&home.path().join("file/b")).unwrap_err();
         assert!(why.contains("file: ") && why.contains("store.url"), "{why}");
+    }
+
+    #[test]
+    fn times_are_dates_times_or_long_ago() {
+        let at = |text| since(Some(text), 1_000_000_000_000);
+        assert_eq!(at("1970-01-02"), Ok(Some(86_400_000_000)));
+        assert_eq!(at("1970-01-01T00:00:01.5Z"), Ok(Some(1_500_000)));
+        assert_eq!(at("10s"), Ok(Some(999_990_000_000)));
+        assert!(at("yesterday").unwrap_err().contains("2026-11-21"));
+        assert_eq!(since(None, 0), Ok(None));
+    }
+
+    #[test]
+    fn a_lake_that_is_not_there_is_not_made() {
+        let home = tempfile::tempdir().unwrap();
+        let url = home.path().join("lake").display().to_string();
+        let why = Place { url: Some(url), config: None }.open().unwrap_err();
+        assert!(why.contains("no such folder"), "{why}");
+        assert!(!home.path().join("lake").exists());
     }
 }

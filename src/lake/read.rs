@@ -57,7 +57,7 @@ pub struct Rows {
 }
 
 enum Form {
-    Parquet(parquet::Batches),
+    Parquet(Box<parquet::Batches>),
     Lines { lines: Box<dyn BufRead + Send>, line: String },
     Proto(Bytes),
     Ended,
@@ -77,7 +77,7 @@ pub fn rows(file: &manifest::File, bytes: Bytes, pick: &Pick) -> Result<Rows, Re
     let form = match file.format.as_str() {
         "parquet" => {
             let batches = parquet::read(bytes, pick.conversation.as_deref(), pick.columns);
-            Form::Parquet(batches.map_err(content("Parquet"))?)
+            Form::Parquet(Box::new(batches.map_err(content("Parquet"))?))
         }
         "jsonl" => Form::Lines { lines: lines(&file.key, bytes)?, line: String::new() },
         "proto" => Form::Proto(bytes),

@@ -290,6 +290,8 @@ pub struct Follow {
     scan: Scan,
     /// The last segment that was listed, by prefix and writer.
     last: BTreeMap<(Prefix, Writer), u64>,
+    /// Manifests that were there or were news.
+    seen: BTreeSet<ManifestKey>,
     /// Manifests that others name as their predecessor and that are not there yet.
     missing: BTreeSet<ManifestKey>,
 }
@@ -301,7 +303,7 @@ impl Follow {
     /// When the store cannot be listed.
     pub async fn begin(scan: Scan) -> Result<(Self, Vec<Found>), ScanError> {
         let old = scan.all_manifests().await?;
-        let mut follow = Self { scan, last: BTreeMap::new(), missing: BTreeSet::new() };
+        let mut follow = Self { scan, last: BTreeMap::new(), seen: BTreeSet::new(), missing: BTreeSet::new() };
         old.iter().for_each(|found| follow.saw(&found.key));
         Ok((follow, old))
     }
@@ -309,6 +311,7 @@ impl Follow {
     fn saw(&mut self, key: &ManifestKey) {
         let last = self.last.entry((key.prefix.clone(), key.writer.clone())).or_insert(key.segment);
         *last = key.segment.max(*last);
+        self.seen.insert(key.clone());
     }
 
     /// What was committed since the last time.
@@ -317,38 +320,31 @@ impl Follow {
     /// When the store does not give it; the next time gives what this one did not.
     pub async fn news(&mut self) -> Result<Vec<(ManifestKey, Manifest)>, ScanError> {
         let mut news = Vec::new();
-        let mut seen = Vec::new();
         for prefix in self.scan.prefixes().await? {
             for writer in self.scan.writers(&prefix).await? {
                 let last = self.last.get(&(prefix.clone(), writer.clone())).copied();
                 for found in self.scan.manifests(&prefix, &writer, last).await? {
                     let manifest = self.scan.manifest(&found.key).await?;
-                    seen.push(found.key.clone());
                     news.push((found.key, manifest));
                 }
             }
         }
-        for key in self.missing.iter().filter(|key| !seen.contains(key)).cloned().collect::<Vec<_>>() {
-            match self.scan.manifest(&key).await {
-                Ok(manifest) => news.push((key, manifest)),
-                Err(ScanError::Store { source: Failure::NotFound, .. }) => {}
+        for key in &self.missing {
+            match self.scan.manifest(key).await {
+                Ok(manifest) if !news.iter().any(|(known, _)| known == key) => news.push((key.clone(), manifest)),
+                Ok(_) | Err(ScanError::Store { source: Failure::NotFound, .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        for (key, manifest) in &news {
+        for (key, _) in &news {
             self.missing.remove(key);
-            // Entries are stored several at a time: one may be committed before the one that it follows.
-            let place = (key.prefix.clone(), key.writer.clone());
-            if let Some(previous) = manifest.previous
-                && self.last.get(&place).is_none_or(|last| previous > *last)
-            {
-                let key = ManifestKey { segment: previous, ..key.clone() };
-                if !news.iter().any(|(other, _)| *other == key) {
-                    self.missing.insert(key);
-                }
-            }
+            self.saw(key);
         }
-        seen.iter().for_each(|key| self.saw(key));
+        for (key, manifest) in &news {
+            // Entries are stored several at a time: one may be committed before the one that it follows.
+            let before = manifest.previous.map(|segment| ManifestKey { segment, ..key.clone() });
+            self.missing.extend(before.filter(|before| !self.seen.contains(before)));
+        }
         Ok(news)
     }
 }

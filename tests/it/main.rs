@@ -21,6 +21,7 @@ mod layering;
 mod openai;
 mod mappers;
 mod order;
+mod reading;
 mod readme;
 mod road;
 mod seeds;

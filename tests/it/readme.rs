@@ -4,7 +4,7 @@ use super::collector::Collector;
 use super::support::corpus::{self, Run};
 use super::support::duck::{Reader, S3};
 use super::support::server::{Setup, program};
-use super::support::{free_address, go, project, provider, python, readme, rows, skip, until, wait};
+use super::support::{free_address, go, project, provider, python, readme, rows, s3, skip, until, wait};
 use super::support::{load, send};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -123,6 +123,17 @@ fn on_a_bucket(s3: &S3, folder: &Path) {
     let mut local = Reader::new(folder, None).expect("a reader");
     let of_convert = column(&mut local, "SELECT event_id FROM read_parquet('data/events/**/*.parquet') ORDER BY 1");
     assert_eq!(ids, of_convert, "rows of a server with a bucket, and of convert");
+}
+
+#[test]
+fn every_query_runs_on_an_s3_server_of_this_process() {
+    let test = "every_query_runs_on_an_s3_server_of_this_process";
+    if let Err(why) = python::interpreter() {
+        return skip(test, &why);
+    }
+    let folder = TempDir::new().expect("a folder");
+    let s3 = s3::serve_bucket(folder.path(), "my-bucket");
+    on_a_bucket(&s3, folder.path());
 }
 
 #[test]

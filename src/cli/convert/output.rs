@@ -1,5 +1,6 @@
 //! What `convert` does with the rows: prints them, or stores them with their manifests; and what it tells meanwhile.
 
+use crate::cli::store::Progress;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::event::Event;
@@ -20,9 +21,6 @@ use crate::lake::upload::Uploader;
 use anyhow::Context as _;
 use anyhow::bail;
 use indicatif::HumanBytes;
-use indicatif::ProgressBar;
-use indicatif::ProgressDrawTarget;
-use indicatif::ProgressStyle;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -31,39 +29,6 @@ use std::sync::Arc;
 
 /// Steps of the uploader that may meet trouble, one after the other, before it is given up.
 const TROUBLED: u32 = 5;
-
-/// A bar on a terminal, and nothing elsewhere; it also keeps the time.
-pub(super) struct Progress {
-    bar: ProgressBar,
-    clock: SystemClock,
-}
-
-impl Progress {
-    pub(super) fn begin(doing: &'static str, bytes: u64) -> Self {
-        // Draws on a terminal only.
-        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{msg} {bar:32} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}");
-        let bar = match style {
-            Ok(style) => bar.with_style(style),
-            Err(_) => bar,
-        };
-        Self { bar: bar.with_message(doing), clock: SystemClock::new() }
-    }
-
-    pub(super) fn reach(&self, bytes: u64) {
-        self.bar.set_position(bytes);
-    }
-
-    pub(super) fn say(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("{line}"));
-    }
-
-    /// Takes the bar away and gives the seconds since the begin.
-    pub(super) fn end(self) -> f64 {
-        self.bar.finish_and_clear();
-        self.clock.monotonic().as_secs_f64()
-    }
-}
 
 /// What was done, for the last line.
 #[derive(Debug, Default)]

@@ -14,6 +14,7 @@ pub(crate) mod provider;
 pub(crate) mod python;
 pub(crate) mod readme;
 pub(crate) mod rows;
+pub(crate) mod s3;
 pub(crate) mod send;
 pub(crate) mod server;
 pub(crate) mod shuffle;

@@ -1,0 +1,123 @@
+//! `chatlake conversation`: what was said in a conversation, which tools ran, how long it took; or its last call as a
+//! request that can be sent again.
+
+mod request;
+mod transcript;
+
+use crate::cli::Status;
+use crate::cli::plain;
+use crate::cli::store;
+use crate::cli::store::Place;
+use crate::cli::store::Progress;
+use crate::config::Config;
+use crate::event::Event;
+use crate::event::event_type;
+use crate::lake::jsonl;
+use crate::lake::jsonl::ToolCallForm;
+use crate::lake::read::Pick;
+use crate::lake::scan::Scan;
+use crate::lake::scan::Wanted;
+use std::collections::BTreeMap;
+use std::io;
+use std::io::IsTerminal as _;
+
+/// What `conversation` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The conversation's id.
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    place: Place,
+    /// text: a transcript; json: the rows; request: a call's chat request, which can be sent again.
+    #[arg(long, value_enum, default_value_t = Form::Text)]
+    format: Form,
+    /// Of `request`: which call, by its event_id; without it, the last.
+    #[arg(long, value_name = "EVENT_ID")]
+    event: Option<String>,
+    /// Of `text`: runs of agents, steps of graphs and the like, too.
+    #[arg(long)]
+    all: bool,
+}
+
+/// How it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    Text,
+    Json,
+    Request,
+}
+
+/// Runs `conversation`.
+pub fn run(arguments: &Arguments) -> Status {
+    store::read(&arguments.place, async |scan| show(arguments, &scan).await)
+}
+
+async fn show(arguments: &Arguments, scan: &Scan) -> anyhow::Result<Status> {
+    let rows = rows(scan, &arguments.id).await?;
+    if rows.is_empty() {
+        eprintln!("no event of conversation {:?} has landed here", arguments.id);
+        return Ok(Status::Fault);
+    }
+    let lines = match arguments.format {
+        Form::Text => {
+            let is_plain = !io::stdout().is_terminal() || Config::environment().contains_key("NO_COLOR");
+            transcript::lines(&rows, transcript::Look { is_plain, all: arguments.all })
+        }
+        Form::Json => rows.iter().map(json).collect(),
+        Form::Request => {
+            let calls = rows.iter().filter(|row| row.event_type == event_type::CHAT_COMPLETION);
+            let wanted = |row: &&Event| arguments.event.as_ref().is_none_or(|id| *id == row.event_id);
+            let Some(call) = calls.filter(wanted).next_back() else {
+                eprintln!("there is no such call of a model in conversation {:?}", arguments.id);
+                return Ok(Status::Fault);
+            };
+            match request::of(call) {
+                Ok(request) => vec![plain::json(&request)],
+                Err(why) => {
+                    eprintln!("{}: {why}", plain::line(&call.event_id));
+                    return Ok(Status::Fault);
+                }
+            }
+        }
+    };
+    let mut out = io::stdout().lock();
+    for line in lines {
+        if !plain::print(&mut out, &line)? {
+            break;
+        }
+    }
+    Ok(Status::Good)
+}
+
+/// A row as a line of JSON that is fit for a terminal.
+pub fn json(row: &Event) -> String {
+    let mut line = Vec::new();
+    jsonl::line(row, ToolCallForm::OpenAi, &mut line);
+    plain::json(String::from_utf8_lossy(&line).trim_end())
+}
+
+/// The rows of a conversation in the order of time; of those with one id the first to arrive.
+async fn rows(scan: &Scan, id: &str) -> anyhow::Result<Vec<Event>> {
+    let wanted = Wanted { conversation: Some(id.to_owned()), ..Wanted::default() };
+    let files = scan.files(&wanted).await?;
+    let progress = Progress::begin("reading", files.iter().map(|file| file.file.bytes).sum());
+    let pick = Pick { conversation: Some(id.to_owned()), columns: &[] };
+    let (mut found, mut read) = (BTreeMap::<String, Event>::new(), 0);
+    for file in &files {
+        for batch in scan.rows(file, &pick).await? {
+            for row in batch.map_err(|error| anyhow::Error::new(error).context(file.key()))? {
+                match found.get(&row.event_id) {
+                    Some(before) if before.received_at <= row.received_at => {}
+                    _ => drop(found.insert(row.event_id.clone(), row)),
+                }
+            }
+        }
+        read += file.file.bytes;
+        progress.reach(read);
+    }
+    progress.end();
+    let mut rows: Vec<Event> = found.into_values().collect();
+    rows.sort_by(|a, b| (a.timestamp, &a.event_id).cmp(&(b.timestamp, &b.event_id)));
+    Ok(rows)
+}
