@@ -149,8 +149,12 @@ async fn an_http2_peer_is_told_our_limits() {
             spawn(async move { client.export(spans(&["one of many"])).await })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(doors.metrics.request_wire_bytes.get(), 3 * (spans(&["one of many"]).encoded_len() as u64 + 5));
+    let three = 3 * (spans(&["one of many"]).encoded_len() as u64 + 5);
+    while doors.metrics.request_wire_bytes.get() < three {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(doors.metrics.request_wire_bytes.get(), three, "the others wait until one of them has its answer");
     doors.log.free.add_permits(1000);
     for call in calls {
         call.await.unwrap().unwrap();
