@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests run against the real clock and read the environment")]
 
 mod bucket;
+mod canary;
 mod cli;
 mod collector;
 mod conserve;

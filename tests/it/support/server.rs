@@ -167,9 +167,14 @@ impl Server {
         ledger
     }
 
-    /// Waits until everything that was received has been decided and committed.
+    /// Waits until everything that was received has been decided and committed; no longer than `limit` for any news
+    /// of it.
     pub(crate) fn drain(&self, limit: Duration) -> Ledger {
-        until("an empty buffer", limit, || Some(self.ledger()).filter(|ledger| ledger.buffered == 0))
+        let mut last = self.ledger();
+        while last.buffered > 0 {
+            last = until("an emptier buffer", limit, || Some(self.ledger()).filter(|ledger| *ledger != last));
+        }
+        last
     }
 
     /// Ends it as a crash would.

@@ -1,0 +1,511 @@
+//! Secrets planted in every text that comes in, whatever the dialect and the door, are found nowhere afterwards.
+
+use super::support::corpus::{self, Signal};
+use super::support::duck::S3;
+use super::support::rows::{self, files_below};
+use super::support::send::{self, Encoding, Grpc};
+use super::support::server::{Server, Setup};
+use super::support::{project, say, wait};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, KeyValueList};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message as _;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// What must not be left of any secret, in any letter case.
+const CANARY: &str = "canary";
+
+/// One secret of each kind that `floor` knows. `{}` is taken out: so no scanner takes them for leaks.
+const FLOOR: [(&str, &str); 21] = [
+    ("anthropic_key", "sk{}-ant-api03-CANARYcanaryCANARYcanary"),
+    ("openai_key", "sk{}-CANARYcanaryCANARYcanary99"),
+    ("google_api_key", "AI{}zaCANARYcanaryCANARYcanaryCANARYcanaryA"),
+    ("aws_access_key", "AK{}IACANARYCANARY1234"),
+    ("github_pat", "gh{}p_CANARYcanaryCANARYcanaryCANARYcanary"),
+    ("github_oauth", "gh{}o_CANARYcanaryCANARYcanaryCANARYcanary"),
+    ("github_app", "gh{}s_CANARYcanaryCANARYcanaryCANARYcanary"),
+    ("slack_token", "xo{}xb-1234567890-CANARYcanary"),
+    ("stripe_live_key", "sk{}_live_CANARYcanaryCANARYcanary"),
+    ("stripe_test_key", "pk{}_test_CANARYcanaryCANARYcanary"),
+    ("discord_token", "MC{}ANARYcanaryCANARYcanar.CANARY.CANARYcanaryCANARYcanaryCAN"),
+    ("jwt", "ey{}JCANARYcanary.CANARYcanary.CANARYcanary"),
+    ("private_key", "-----BE{}GIN RSA PRIVATE KEY-----\nCANARYcanary\n-----END RSA PRIVATE KEY-----"),
+    ("modelstat_device_secret", "ds{}_live_CANARYcanaryCANARYcanaryCANARYcanary"),
+    ("env_secret", "MY_API_TO{}KEN=CANARYcanary"),
+    ("env_secret", "DB_PASS{}WORD: 'CANARYcanary'"),
+    ("bearer", "Authorization: Be{}arer CANARYcanaryCANARYcanary"),
+    ("db_password", "postgres://app:CANARYcanary@db/prod"),
+    ("db_password", "mysql+pymysql://app:CANARYcanary@db/prod"),
+    ("aws_secret_key", "CANARYcanary/ANARYcanary+ANARYcanary/987"),
+    ("aws_secret_key", "(CANARYcanary/ANARYcanary+ANARYcanary/987)"),
+];
+
+/// What `strict` knows besides.
+const STRICT: [(&str, &str); 14] = [
+    ("db_password", "postgresql://app:CANARYcanary@db/prod"),
+    ("db_password", "amqps://app:CANARY@canary@mq/v"),
+    ("secret_field", "pass{}word=CANARYcanary7"),
+    ("bearer", "authorization: be{}arer CANARYcanaryCANARY77"),
+    ("gitlab_token", "glp{}at-CANARYcanaryCANARYcanary"),
+    ("huggingface_token", "hf{}_CANARYcanaryCANARYcanaryCANARYcanary"),
+    ("email", "canary@example.com"),
+    ("path", "/home/canary/notes.txt"),
+    ("path", r"C:\Users\canary\notes.txt"),
+    ("webhook_url", "https://hooks.sl{}ack.com/services/T000/B000/CANARYcanary"),
+    ("phone_number", "+351 912 345 678"),
+    ("card_number", "4242 4242 4242 4242"),
+    ("iban", "DE89 3704 0044 0532 0130 00"),
+    ("ip_address", "198.51.100.77"),
+];
+
+/// What must not be left of those of them that are numbers.
+const NUMBERS: [&str; 4] = ["912 345 678", "4242 4242", "3704 0044", "198.51.100.77"];
+
+/// Where secrets are planted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Where {
+    /// In every text. Much of it is then of no known kind.
+    Everywhere,
+    /// In texts that tell no kind: long ones, and those with white space.
+    Said,
+    /// As `Said`, and each character of a secret in JSON is escaped.
+    Escaped,
+}
+
+/// Plants secrets.
+struct Planter {
+    secrets: Vec<String>,
+    place: Where,
+    next: usize,
+}
+
+impl Planter {
+    fn new(kinds: &[(&str, &str)], place: Where) -> Self {
+        let secrets = kinds.iter().map(|(_, secret)| secret.replace("{}", "")).collect();
+        Self { secrets, place, next: 0 }
+    }
+
+    /// The next secret. Each field has another, so that each kind comes into each field of the many records.
+    fn one(&mut self) -> String {
+        self.next += 1;
+        self.secrets[self.next % self.secrets.len()].clone()
+    }
+
+    fn all(&self) -> String {
+        self.secrets.join(" ; ")
+    }
+
+    fn text(&mut self, text: &mut String) {
+        if let Some(json) = serde_json::from_str::<Value>(text).ok().filter(|json| json.is_object() || json.is_array())
+        {
+            let mut json = json;
+            self.json(&mut json);
+            *text = self.written(&json);
+            return;
+        }
+        let is_said = text.len() > 40 || text.contains(char::is_whitespace);
+        match self.place {
+            Where::Everywhere => *text = format!("{text} {}", self.one()),
+            Where::Said | Where::Escaped if is_said => *text = format!("{text} {}", self.all()),
+            Where::Said | Where::Escaped => {}
+        }
+    }
+
+    fn json(&mut self, json: &mut Value) {
+        match json {
+            Value::String(text) => self.text(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.json(item)),
+            Value::Object(fields) => {
+                fields.values_mut().for_each(|field| self.json(field));
+                if self.place != Where::Everywhere {
+                    let inner = Value::from(vec![Value::from(self.one())]);
+                    let twice = Value::from(self.written(&Value::from(self.written(&inner))));
+                    fields.insert(format!("planted {}", self.one()), twice);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// JSON text, with its secrets escaped where that is asked for.
+    fn written(&self, json: &Value) -> String {
+        let text = json.to_string();
+        if self.place != Where::Escaped {
+            return text;
+        }
+        self.secrets.iter().fold(text, |text, secret| {
+            let plain = Value::from(secret.as_str()).to_string();
+            let escaped: String = secret.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+            text.replace(plain.trim_matches('"'), &escaped)
+        })
+    }
+
+    fn value(&mut self, value: &mut AnyValue) {
+        match &mut value.value {
+            Some(Any::StringValue(text)) => self.text(text),
+            Some(Any::ArrayValue(list)) => list.values.iter_mut().for_each(|value| self.value(value)),
+            Some(Any::KvlistValue(map)) => self.attributes(&mut map.values),
+            _ => {}
+        }
+    }
+
+    fn attributes(&mut self, attributes: &mut Vec<KeyValue>) {
+        for attribute in attributes.iter_mut() {
+            attribute.value.iter_mut().for_each(|value| self.value(value));
+        }
+        let text = |text: String| Some(AnyValue { value: Some(Any::StringValue(text)) });
+        let json = serde_json::json!({ "a": [self.one()], self.one(): self.one() });
+        let (once, twice) = (self.written(&json), self.written(&Value::from(self.written(&json))));
+        let fields = vec![KeyValue { key: self.one(), value: text(self.one()), ..KeyValue::default() }];
+        let map = Some(AnyValue { value: Some(Any::KvlistValue(KeyValueList { values: fields })) });
+        for (key, value) in [
+            (self.one(), text(self.all())),
+            ("planted.once".to_owned(), text(once)),
+            ("planted.twice".to_owned(), text(twice)),
+            ("planted.map".to_owned(), map),
+        ] {
+            attributes.push(KeyValue { key, value, ..KeyValue::default() });
+        }
+    }
+
+    fn resource(&mut self, resource: &mut Option<Resource>) {
+        resource.iter_mut().for_each(|resource| self.attributes(&mut resource.attributes));
+    }
+
+    fn scope(&mut self, scope: &mut Option<InstrumentationScope>) {
+        for scope in scope {
+            self.text(&mut scope.version);
+            if self.place == Where::Everywhere {
+                self.text(&mut scope.name);
+            }
+            self.attributes(&mut scope.attributes);
+        }
+    }
+
+    /// A request of a signal with secrets, and with trace ids of its own.
+    fn request(&mut self, signal: Signal, body: &[u8], number: u8) -> Vec<u8> {
+        let own = |trace_id: &mut Vec<u8>| {
+            if let Some(byte) = trace_id.first_mut() {
+                *byte ^= number;
+            }
+        };
+        match signal {
+            Signal::Traces => {
+                let mut request = ExportTraceServiceRequest::decode(body).expect("recorded spans");
+                for resource_spans in &mut request.resource_spans {
+                    self.resource(&mut resource_spans.resource);
+                    for scope_spans in &mut resource_spans.scope_spans {
+                        self.scope(&mut scope_spans.scope);
+                        for span in &mut scope_spans.spans {
+                            own(&mut span.trace_id);
+                            span.trace_state = format!("a={}", self.one());
+                            self.text(&mut span.name);
+                            self.attributes(&mut span.attributes);
+                            for event in &mut span.events {
+                                self.text(&mut event.name);
+                                self.attributes(&mut event.attributes);
+                            }
+                            for link in &mut span.links {
+                                own(&mut link.trace_id);
+                                link.trace_state = format!("a={}", self.one());
+                                self.attributes(&mut link.attributes);
+                            }
+                            span.status.get_or_insert_default().message.push_str(&self.all());
+                        }
+                    }
+                }
+                request.encode_to_vec()
+            }
+            Signal::Logs => {
+                let mut request = ExportLogsServiceRequest::decode(body).expect("recorded log records");
+                for resource_logs in &mut request.resource_logs {
+                    self.resource(&mut resource_logs.resource);
+                    for scope_logs in &mut resource_logs.scope_logs {
+                        self.scope(&mut scope_logs.scope);
+                        for record in &mut scope_logs.log_records {
+                            own(&mut record.trace_id);
+                            record.severity_text.push_str(&self.one());
+                            record.body.iter_mut().for_each(|body| self.value(body));
+                            self.attributes(&mut record.attributes);
+                            if self.place == Where::Everywhere {
+                                self.text(&mut record.event_name);
+                            }
+                        }
+                    }
+                }
+                request.encode_to_vec()
+            }
+        }
+    }
+}
+
+/// Sends every golden run of every dialect through every door of OTLP.
+fn send_otlp(server: &Server, kinds: &[(&str, &str)]) {
+    let grpc = Grpc::new(&server.grpc());
+    let runs = corpus::golden();
+    let protobuf = runs.iter().flat_map(|run| &run.requests).filter(|request| !request.json);
+    let mut count: u32 = 0;
+    for request in protobuf {
+        for place in [Where::Everywhere, Where::Said, Where::Escaped] {
+            let mut planter = Planter::new(kinds, place);
+            planter.next = usize::try_from(count).expect("a small number");
+            count += 1;
+            let number = u8::try_from(count % 255).expect("below 255") + 1;
+            let body = planter.request(request.signal, &request.body, number);
+            match count % 3 {
+                0 => wait(grpc.recorded(request.signal, &body)),
+                1 => wait(send::post_protobuf(&server.http(), request.signal, Encoding::Zstd, &body)),
+                _ => {
+                    let json = corpus::Request { signal: request.signal, json: false, body };
+                    wait(send::post_json(&server.http(), &json, Encoding::Gzip));
+                }
+            }
+        }
+    }
+    assert!(count > 30, "{count} requests");
+}
+
+/// Sends every recorded body of every logging SDK and webhook to its route.
+fn send_posted(server: &Server, kinds: &[(&str, &str)]) {
+    let golden = project().join("tests/golden/seeds");
+    let mut taken = BTreeMap::<String, u32>::new();
+    for file in files_below(&golden) {
+        let name = file.strip_prefix(&golden).expect("below it").display().to_string();
+        let route = match name.split('/').next().unwrap_or_default() {
+            "insidellm" => "/api/v1/ingest",
+            "huggingplace" => "/v2/chatgpt/store_generated_response",
+            "modelstat" if name.contains("raw") => "/v1/ingest/raw",
+            "modelstat" => "/v1/ingest",
+            "stackspot" if name.contains("webhook") => "/webhooks/litellm",
+            "stackifier" if name.ends_with(".jsonl") => "/v1/events",
+            "stackifier" if name.contains("whatsapp-meta") => "/webhooks/whatsapp/meta",
+            _ => continue,
+        };
+        let text = fs::read_to_string(&file).expect("a recorded body");
+        for (number, place) in [Where::Everywhere, Where::Said, Where::Escaped].into_iter().enumerate() {
+            let mut planter = Planter::new(kinds, place);
+            planter.next = name.len() + number;
+            for body in bodies(route, &text) {
+                let body = planted(&mut planter, &body);
+                let url = format!("{}{route}", server.http());
+                let answer = wait(send::post(&url, "application/json", Encoding::Plain, body.as_bytes()));
+                let answer = answer.expect("an answer");
+                // A refusal must not say again what it refuses.
+                assert!(!answer.text().to_lowercase().contains(CANARY), "{route}: {}", answer.text());
+                if answer.status == 200 {
+                    *taken.entry(route.to_owned()).or_default() += 1;
+                }
+            }
+        }
+        // No JSON at all.
+        let broken = format!("{{\"broken\": \"{}", Planter::new(kinds, Where::Said).all());
+        let url = format!("{}{route}", server.http());
+        let answer = wait(send::post(&url, "application/json", Encoding::Plain, broken.as_bytes())).expect("an answer");
+        assert!(!answer.text().to_lowercase().contains(CANARY), "{route}: {}", answer.text());
+    }
+    let form = format!(
+        "MessageSid=SM1&From=whatsapp%3A%2B1&To=whatsapp%3A%2B2&Body={0}&ProfileName={0}&{0}=1",
+        percent_encoded(&Planter::new(kinds, Where::Said).all())
+    );
+    for (route, method) in [("/webhooks/whatsapp/twilio", "POST"), ("/s3/bucket/events/run-1.jsonl", "PUT")] {
+        let url = format!("{}{route}", server.http());
+        let body = if method == "PUT" {
+            let text = fs::read_to_string(golden.join("stackifier/02-full-event.jsonl")).expect("a recorded body");
+            planted(&mut Planter::new(kinds, Where::Said), &text)
+        } else {
+            form.clone()
+        };
+        let status = wait(async {
+            let client = reqwest::Client::new();
+            let request = if method == "PUT" { client.put(&url) } else { client.post(&url) };
+            let kind = if method == "PUT" { "application/octet-stream" } else { "application/x-www-form-urlencoded" };
+            request.header("content-type", kind).body(body).send().await.expect("an answer").status().as_u16()
+        });
+        if status == 200 {
+            *taken.entry(route.to_owned()).or_default() += 1;
+        }
+    }
+    say(&format!("planted bodies taken: {taken:?}"));
+    assert_eq!(taken.len(), 9, "a door took nothing: {taken:?}");
+}
+
+/// The bodies that a recording holds: cases of Meta's notifications are in a list.
+fn bodies(route: &str, text: &str) -> Vec<String> {
+    if !route.ends_with("/meta") {
+        return vec![text.to_owned()];
+    }
+    let cases: Value = serde_json::from_str(text).expect("cases are JSON");
+    let mut found = Vec::new();
+    notifications(&cases, &mut found);
+    assert!(!found.is_empty(), "no notification in the cases");
+    found
+}
+
+fn notifications(json: &Value, found: &mut Vec<String>) {
+    match json {
+        Value::Object(fields) if fields.contains_key("entry") => found.push(json.to_string()),
+        Value::Object(fields) => fields.values().for_each(|field| notifications(field, found)),
+        Value::Array(items) => items.iter().for_each(|item| notifications(item, found)),
+        _ => {}
+    }
+}
+
+/// A body, or each of its lines, with secrets.
+fn planted(planter: &mut Planter, body: &str) -> String {
+    let plant = |planter: &mut Planter, text: &str| {
+        let mut json: Value = serde_json::from_str(text).expect("recorded bodies are JSON");
+        planter.json(&mut json);
+        planter.written(&json)
+    };
+    match serde_json::from_str::<Value>(body) {
+        Ok(_) => plant(planter, body),
+        Err(_) => body.lines().map(|line| plant(planter, line) + "\n").collect(),
+    }
+}
+
+fn percent_encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// Fails if a secret can be read in a file below the folder, or in a file's name.
+fn search(folder: &Path, needles: &[&str], stage: &str) {
+    for file in files_below(folder) {
+        let name = percent_decoded(&file.strip_prefix(folder).expect("below it").to_string_lossy());
+        // Not ours: the lake's own key of hashes, random bytes.
+        let bytes = fs::read(&file).unwrap_or_default();
+        assert_without(&name, needles, &format!("{stage}: the name of {name}"));
+        assert_without(&String::from_utf8_lossy(&bytes), needles, &format!("{stage}: {name}"));
+        if bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+            let plain = zstd::decode_all(bytes.as_slice()).expect("a whole file");
+            assert_without(&String::from_utf8_lossy(&plain), needles, &format!("{stage}: {name}"));
+        }
+    }
+}
+
+/// Searches a text as it stands and with the escapes of JSON undone.
+fn assert_without(text: &str, needles: &[&str], place: &str) {
+    let unescaped = unescaped(text);
+    for text in [text, &unescaped] {
+        let lower = text.to_lowercase();
+        for needle in needles {
+            if let Some(at) = lower.find(needle) {
+                let around: String =
+                    String::from_utf8_lossy(&lower.as_bytes()[at.saturating_sub(300)..(at + 60).min(lower.len())])
+                        .into_owned();
+                panic!("`{needle}` is left in {place}: …{around}…");
+            }
+        }
+    }
+}
+
+fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = rest[at..].trim_start_matches('\\');
+        let unit =
+            rest.strip_prefix('u').and_then(|rest| rest.get(..4)).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        if let Some(char) = unit.and_then(char::from_u32) {
+            out.push(char);
+            rest = &rest[5..];
+        }
+    }
+    out + rest
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, others)) = rest.split_first() {
+        let hex = others.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match hex.filter(|_| *first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &others[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = others;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn nothing_is_left(policy: &str, kinds: &[(&str, &str)], needles: &[&str]) {
+    let folder = TempDir::new().expect("a folder");
+    let setup = Setup::new(folder.path())
+        .with("REDACTION__POLICY", policy)
+        .with("STORE__FORMAT", "jsonl")
+        .with(
+            "STORE__PARTITION",
+            "env={env}/service={service}/{event_type}/conv_id={conv_id}/run_id={run_id}/date={date}",
+        )
+        .with("UNKNOWN", "keep")
+        .with("WEBHOOKS__SIGNATURES", "none")
+        .with("ASSEMBLY__LINGER", "1h")
+        .with("ASSEMBLY__IDLE", "1h")
+        .with("SHUTDOWN__CLOSE_OPEN", "true")
+        .with("SHUTDOWN__GRACE", "1s");
+    let nobody = S3 { endpoint: "127.0.0.1:9".to_owned(), key_id: "id".to_owned(), secret: "a secret".to_owned() };
+    let away = setup.clone().with("STORE__URL", "s3://my-bucket/chatlake").in_bucket(&nobody);
+
+    // While the store is away: the log, then the outbox.
+    let mut server = away.start_alive();
+    send_otlp(&server, kinds);
+    send_posted(&server, kinds);
+    let ledger = server.ledger();
+    assert!(ledger.received > 300, "{ledger:?}");
+    search(&server.data(), needles, "log");
+    let (data, mut said) = (server.data(), server.said());
+    server.stop();
+    said.push_str(&server.said());
+    assert!(!files_below(&data.join("outbox")).is_empty(), "nothing waits in the outbox");
+    search(&data, needles, "outbox");
+
+    // With a store: objects, their names and manifests, what could not be mapped, pages and what was printed.
+    let mut server = setup.start();
+    let ledger = server.drain(Duration::from_secs(60));
+    assert!(ledger.landed > 300 && ledger.quarantined > 0, "{ledger:?}");
+    for page in ["/metrics", "/status", "/readyz", "/healthz"] {
+        let (_, page) = server.admin(page).expect("an answer");
+        assert_without(&page, needles, "an admin page");
+    }
+    server.stop();
+    said.push_str(&server.said());
+    assert_without(&said, needles, "what was printed");
+    search(&data, needles, "lake");
+
+    let rows = rows::parse(&rows::lines_below(&data.join("events")));
+    assert!(
+        files_below(&data.join("_dead")).len() + files_below(&data.join("events/_dead")).len() > 0,
+        "no dead records"
+    );
+    let mut counts = BTreeMap::<String, u64>::new();
+    for (rule, count) in rows.iter().filter_map(|row| row["redaction"].get("counts")?.as_object()).flatten() {
+        *counts.entry(rule.clone()).or_default() += count.as_u64().unwrap_or_default();
+    }
+    say(&format!("canaries under {policy}: {} rows, {counts:?}", rows.len()));
+    for (rule, _) in kinds {
+        assert!(counts.contains_key(*rule), "no {rule} was seen: {counts:?}");
+    }
+}
+
+#[test]
+fn no_secret_is_left_under_floor() {
+    nothing_is_left("floor", &FLOOR, &[CANARY]);
+}
+
+#[test]
+fn no_secret_is_left_under_strict() {
+    let needles: Vec<&str> = NUMBERS.into_iter().chain([CANARY]).collect();
+    nothing_is_left("strict", &[FLOOR.as_slice(), &STRICT].concat(), &needles);
+}
