@@ -27,6 +27,28 @@ pub mod carry {
     };
 }
 
+/// Characters of a tag's name and of its value that modelstat's client sends at most.
+pub const LONGEST_TAG: usize = 64;
+/// See [`LONGEST_TAG`].
+pub const LONGEST_TAG_VALUE: usize = 256;
+
+impl Event {
+    /// Cuts the tags of modelstat's rows to its client's limits, and says whether any was longer. Not for texts that
+    /// redaction has not seen: half a secret is not recognised as one.
+    pub fn cut_tags(&mut self) -> bool {
+        let is_long = |text: &str, longest: usize| text.char_indices().nth(longest).is_some();
+        let is_any =
+            self.tags.iter().any(|(key, value)| is_long(key, LONGEST_TAG) || is_long(value, LONGEST_TAG_VALUE));
+        if self.dialect != "modelstat" || !is_any {
+            return false;
+        }
+        let cut = |text: &str, longest: usize| text.chars().take(longest).collect::<String>();
+        let tags = std::mem::take(&mut self.tags).into_iter();
+        self.tags = tags.map(|(key, value)| (cut(&key, LONGEST_TAG), cut(&value, LONGEST_TAG_VALUE))).collect();
+        true
+    }
+}
+
 /// The `schema_version` that this program writes.
 pub const SCHEMA_VERSION: i32 = 1;
 

@@ -17,6 +17,8 @@ use crate::event::json;
 
 /// Notes beyond these say nothing more.
 const MOST_NOTES: usize = 32;
+/// Longer texts are not said again in notes.
+const LONGEST_NOTED: usize = 64;
 
 /// One record while it is read.
 #[derive(Default)]
@@ -64,7 +66,10 @@ impl Draft {
         let Some(node) = node.filter(|node| !node.is_empty()) else { return 0 };
         let read = node.scalar_text().and_then(|text| value::time(text).or_else(|| epoch_seconds(text)));
         if read.is_none() {
-            self.note(format!("not a time: {}", shortened(&node.plain())));
+            let text = node.plain();
+            // Whole or not at all: half a secret would not be recognised as one.
+            let is_short = text.chars().count() <= LONGEST_NOTED;
+            self.note(if is_short { format!("not a time: {text}") } else { "not a time: a long text".to_owned() });
         }
         read.unwrap_or(0)
     }
@@ -245,8 +250,4 @@ pub(super) fn epoch_seconds(text: &str) -> Option<u64> {
     }
     let nine: String = fraction.chars().chain("000000000".chars()).take(9).collect();
     whole.parse::<u64>().ok()?.checked_mul(1_000_000_000)?.checked_add(nine.parse().ok()?)
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(64).collect()
 }

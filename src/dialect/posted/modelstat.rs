@@ -21,6 +21,8 @@ use super::draft::object_or_bad;
 use crate::dialect::json::Node;
 use crate::dialect::value;
 use crate::event::Agent;
+use crate::event::LONGEST_TAG;
+use crate::event::LONGEST_TAG_VALUE;
 use crate::event::Model;
 use crate::event::Partial;
 use crate::event::Redaction;
@@ -39,8 +41,6 @@ pub use ids::source_event_id;
 
 /// The client's own limits on tags, applied again for clients that forget them.
 const MOST_TAGS: usize = 16;
-const LONGEST_TAG: usize = 64;
-const LONGEST_TAG_VALUE: usize = 256;
 
 /// A line that stands between prompt and answer of an excerpt.
 const SEPARATOR: &str = "\n---\n";
@@ -277,13 +277,13 @@ fn tags(draft: &mut Draft, node: &Node<'_>) {
     for (key, value) in node.get("metadata").map(Node::entries).unwrap_or_default() {
         tags.insert(key, value.plain());
     }
-    let cut = |text: &str, longest: usize| text.chars().take(longest).collect::<String>();
     let count = tags.len();
     for (key, value) in tags.into_iter().take(MOST_TAGS) {
+        // Redaction cuts them once it has seen them: half a secret is not recognised as one.
         if key.chars().count() > LONGEST_TAG || value.chars().count() > LONGEST_TAG_VALUE {
             draft.note("a tag was cut to the client's limits");
         }
-        draft.row.tags.insert(cut(key, LONGEST_TAG), cut(&value, LONGEST_TAG_VALUE));
+        draft.row.tags.insert(key.to_owned(), value);
     }
     if count > MOST_TAGS {
         draft.note(format!("{} tags beyond the client's {MOST_TAGS} are in details.payload only", count - MOST_TAGS));
