@@ -5,6 +5,7 @@ mod custom;
 mod fields;
 mod floor;
 mod json;
+mod linear;
 mod measured;
 mod strict;
 
