@@ -98,6 +98,9 @@ pub(super) fn finish_reason(raw: &str) -> Option<Cow<'_, str>> {
     }))
 }
 
+/// Bytes of a provider's name that is written in lower case.
+const LONGEST_PROVIDER: usize = 15;
+
 /// The canonical name of a provider; None for the name of a framework.
 pub(super) fn provider(raw: &str) -> Option<Cow<'_, str>> {
     let lower = raw.trim().to_ascii_lowercase();
@@ -158,7 +161,8 @@ pub(super) fn provider(raw: &str) -> Option<Cow<'_, str>> {
         "groq" | "groq.chat" => "groq",
         "deepseek" | "deepseek.chat" => "deepseek",
         "perplexity" | "perplexity.chat" => "perplexity",
-        _ if lower == raw => return Some(Cow::Borrowed(raw)),
+        // No name is as long as the shortest credential: in lower case, redaction would not know it for one.
+        _ if lower == raw || lower.len() > LONGEST_PROVIDER => return Some(Cow::Borrowed(raw)),
         _ => return Some(Cow::Owned(lower)),
     }))
 }
