@@ -75,7 +75,10 @@ async fn follow(arguments: &Arguments, scan: Scan, every: Duration) -> anyhow::R
     if !tail.show(&tail.latest(old).await?)? {
         return Ok(Status::Good);
     }
-    while !arguments.no_follow {
+    if arguments.no_follow {
+        return Ok(Status::Good);
+    }
+    loop {
         tokio::time::sleep(every).await;
         let news = match follow.news().await {
             Ok(news) => news,

@@ -102,10 +102,10 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
     cost(source, draft);
     draft.reasons(metadata(source, "finish_reason"));
     let started = source.peek("langfuse.observation.completion_start_time").and_then(value::time);
-    if let Some(millis) = started.and_then(|time| value::millis_between(source.start_ns, time)) {
-        if draft.first_token(source, millis, "langfuse.observation.completion_start_time") {
-            source.attributes.mark("langfuse.observation.completion_start_time");
-        }
+    if let Some(millis) = started.and_then(|time| value::millis_between(source.start_ns, time))
+        && draft.first_token(source, millis, "langfuse.observation.completion_start_time")
+    {
+        source.attributes.mark("langfuse.observation.completion_start_time");
     }
 }
 

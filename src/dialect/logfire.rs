@@ -123,7 +123,7 @@ mod tests {
     use crate::event::event_type;
     use serde_json::json;
 
-    fn request(more: serde_json::Value) -> serde_json::Value {
+    fn request(more: &serde_json::Value) -> serde_json::Value {
         let mut object = json!({
             "logfire.msg_template": "Chat Completion with {request_data[model]!r}", "logfire.span_type": "span",
             "request_data": "{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"temperature\":0.2,\"stream\":true}",
@@ -138,7 +138,7 @@ mod tests {
             "logfire.openai",
             a_span(
                 "Chat Completion with {request_data[model]!r}",
-                request(json!({
+                request(&json!({
                     "response_data": "{\"message\":{\"role\":\"assistant\",\"content\":\"Hello\"},\"usage\":{\"prompt_tokens\":57,\"completion_tokens\":21,\"total_tokens\":78,\"prompt_tokens_details\":{\"cached_tokens\":16}}}",
                 })),
             ),
@@ -161,7 +161,7 @@ mod tests {
             "logfire.openai",
             a_span(
                 "streaming response from {request_data[model]!r} took {duration:.2f}s",
-                request(json!({
+                request(&json!({
                     "logfire.span_type": "log", "duration": 0.5,
                     "response_data": "{\"combined_chunk_content\":\"Hello\",\"chunk_count\":2}",
                 })),
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_pending_span_tells_of_the_span_to_come() {
         let partial =
-            read_span("logfire.openai", a_span("Chat", request(json!({"logfire.span_type": "pending_span"}))));
+            read_span("logfire.openai", a_span("Chat", request(&json!({"logfire.span_type": "pending_span"}))));
         assert_eq!(partial.relation(), crate::event::Relation::PartOfParent);
         assert_eq!(row(&partial).status.as_deref(), Some("incomplete"));
     }
@@ -185,7 +185,7 @@ mod tests {
             let span = a_span(
                 "Message",
                 request(
-                    json!({"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": input, "gen_ai.usage.output_tokens": 5, "gen_ai.usage.raw": raw}),
+                    &json!({"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": input, "gen_ai.usage.output_tokens": 5, "gen_ai.usage.raw": raw}),
                 ),
             );
             let tokens = row(&read_span("logfire.anthropic", span)).tokens.clone().unwrap();

@@ -282,8 +282,8 @@ pub(super) fn read(file: Bytes, conversation: Option<&str>, columns: &[&str]) ->
 ///
 /// # Errors
 /// When it is no Parquet file, or a column of it is another.
-pub(super) fn check(file: Bytes) -> Result<u64, ParquetError> {
-    let footer = ParquetMetaDataReader::new().parse_and_finish(&file)?.file_metadata().clone();
+pub(super) fn check(file: &Bytes) -> Result<u64, ParquetError> {
+    let footer = ParquetMetaDataReader::new().parse_and_finish(file)?.file_metadata().clone();
     fits(footer.schema_descr().root_schema(), &root()?)?;
     Ok(u64::try_from(footer.num_rows()).unwrap_or_default())
 }

@@ -182,7 +182,7 @@ pub fn check(file: &manifest::File, bytes: &Bytes) -> Result<(), String> {
 
 fn count(file: &manifest::File, bytes: &Bytes) -> Result<u64, ReadError> {
     match file.format.as_str() {
-        "parquet" => parquet::check(bytes.clone()).map_err(content("Parquet")),
+        "parquet" => parquet::check(bytes).map_err(content("Parquet")),
         "jsonl" if file.key.starts_with(super::key::DEAD) => {
             let lines = lines(&file.key, bytes.clone())?.lines().collect::<io::Result<Vec<_>>>();
             Ok(u64::try_from(lines.map_err(content("jsonl"))?.len()).unwrap_or(u64::MAX))

@@ -28,7 +28,7 @@ fn record(redactor: &Redactor, partial: Partial) -> Partial {
 
 /// What is counted for a text, by rule.
 fn counts(redactor: &Redactor, text: &str) -> BTreeMap<String, i64> {
-    let row = crate::event::Event { name: text.to_owned(), ..Default::default() };
+    let row = Event { name: text.to_owned(), ..Default::default() };
     let partial = record(redactor, Partial { row: Some(row), ..Default::default() });
     partial.row.unwrap().redaction.unwrap().counts
 }

@@ -109,7 +109,7 @@ impl World {
                 self.process = Some(process);
                 self.check_still();
             }
-            Err(death) => self.buried(death),
+            Err(death) => self.buried(&death),
         }
     }
 
@@ -150,14 +150,14 @@ impl World {
                 Some(value)
             }
             Err(death) => {
-                self.buried(death);
+                self.buried(&death);
                 None
             }
         }
     }
 
-    fn buried(&mut self, death: Death) {
-        if let Death::Disk(why) = &death {
+    fn buried(&mut self, death: &Death) {
+        if let Death::Disk(why) = death {
             assert!(self.may_die, "I12: the process ended by itself: {why}");
         }
         self.kill();

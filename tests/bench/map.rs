@@ -9,6 +9,7 @@
 //! Mapping is what the dialects do with decoded requests. Folding is what a fold does with a segment: reading its
 //! records, finding resends, grouping, assembling rows, pricing, sorting. Redaction between them is not counted.
 
+#![allow(clippy::disallowed_methods, reason = "a bench runs against the real clock")]
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a bench may fail")]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 #![allow(dead_code, reason = "the tests' support has more than a bench needs")]

@@ -8,6 +8,7 @@
 //! The spans are those of `../shared/tools/otlpload`, mapped by the dialects. Encoding the records belongs to the stage
 //! but not to redaction: the policy `none` does nothing else, so its cost is taken from that of the others.
 
+#![allow(clippy::disallowed_methods, reason = "a bench runs against the real clock")]
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a bench may fail")]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 #![allow(dead_code, reason = "the tests' support has more than a bench needs")]

@@ -66,9 +66,9 @@ async fn show(arguments: &Arguments, scan: &Scan) -> anyhow::Result<Status> {
         }
         Form::Json => rows.iter().map(json).collect(),
         Form::Request => {
-            let calls = rows.iter().filter(|row| row.event_type == event_type::CHAT_COMPLETION);
+            let mut calls = rows.iter().filter(|row| row.event_type == event_type::CHAT_COMPLETION);
             let wanted = |row: &&Event| arguments.event.as_ref().is_none_or(|id| *id == row.event_id);
-            let Some(call) = calls.filter(wanted).next_back() else {
+            let Some(call) = calls.rfind(wanted) else {
                 eprintln!("there is no such call of a model in conversation {:?}", arguments.id);
                 return Ok(Status::Fault);
             };

@@ -112,12 +112,12 @@ fn every_column_of_the_table_has_cells() {
 
 #[test]
 fn a_file_of_ours_fits_and_one_with_another_column_does_not() {
-    assert_eq!(check(Bytes::from(encode(&[full(), full()], 1).unwrap())).unwrap(), 2);
+    assert_eq!(check(&Bytes::from(encode(&[full(), full()], 1).unwrap())).unwrap(), 2);
     let column = |name, id| Type::primitive_type_builder(name, Physical::INT64).with_id(Some(id)).build().unwrap();
     let other = |field: Type| {
         let root = Type::group_type_builder("other").with_fields(vec![Arc::new(field)]).build().unwrap();
         let writer = SerializedFileWriter::new(Vec::new(), Arc::new(root), Arc::default()).unwrap();
-        check(Bytes::from(writer.into_inner().unwrap()))
+        check(&Bytes::from(writer.into_inner().unwrap()))
     };
     assert_eq!(other(column("of_tomorrow", 9999)).unwrap(), 0);
     assert!(other(column("event_id", 1)).is_err(), "another type");

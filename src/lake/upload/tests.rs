@@ -262,8 +262,8 @@ async fn damage_on_the_local_disk_parks_its_entry_and_no_other() {
     rig.pack(1, &[""]);
     rig.pack(2, &[""]);
     rig.pack(3, &[""]);
-    crate::wal::disk::write(&rig.disk, Path::new("/outbox/000000000001/0001.part"), b"flipped").unwrap();
-    crate::wal::disk::write(&rig.disk, Path::new("/outbox/000000000002/entry.json"), b"{").unwrap();
+    disk::write(&rig.disk, Path::new("/outbox/000000000001/0001.part"), b"flipped").unwrap();
+    disk::write(&rig.disk, Path::new("/outbox/000000000002/entry.json"), b"{").unwrap();
     rig.uploader.step().await.unwrap();
     assert_eq!(rig.outbox.parked(), [1, 2]);
     assert!(rig.report().parked[&1][""].contains("damaged"));
@@ -313,12 +313,12 @@ async fn an_error_of_the_local_disk_ends_the_step() {
     let store = Store::new(Arc::new(rig.memory.clone()), Patience::short(), Arc::default());
     let clock = Arc::new(ManualClock::new(0));
     let mut uploader = Uploader::new(outbox, store, clock, Arc::default(), 1);
-    faults.add(crate::wal::disk::Fault {
+    faults.add(disk::Fault {
         op: Some(Op::ReadAt),
         path: ".part".to_owned(),
         skip: 0,
         times: 1,
-        outcome: crate::wal::disk::Outcome::NotDone(rustix::io::Errno::IO),
+        outcome: disk::Outcome::NotDone(rustix::io::Errno::IO),
     });
     assert!(uploader.step().await.is_err());
 }

@@ -59,7 +59,7 @@ fn masked_keys_hide_whatever_they_hold() {
     let expected = r#"{"diagnosis":"[REDACTED:key]","a":{"DIAGNOSIS":"[REDACTED:key]","b":2},"c":"{\"diagnosis\":\"[REDACTED:key]\"}"}"#;
     assert_eq!(redactor.text(json), expected);
     assert_eq!(redactor.text(expected), expected);
-    let row = crate::event::Event { tags: [("diagnosis".to_owned(), "flu".to_owned())].into(), ..Default::default() };
+    let row = Event { tags: [("diagnosis".to_owned(), "flu".to_owned())].into(), ..Default::default() };
     let attributes = vec![crate::event::Entry { key: "diagnosis".to_owned(), json: "{\"x\":1}".to_owned() }];
     let partial = record(&redactor, Partial { row: Some(row), attributes, ..Default::default() });
     assert_eq!(partial.attributes[0].json, "\"[REDACTED:key]\"");

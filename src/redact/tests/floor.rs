@@ -47,7 +47,7 @@ fn none_leaves_everything_and_says_so() {
     for case in cases() {
         assert_eq!(redactor.text(&fake(&case.input)), fake(&case.input), "{}", case.case);
     }
-    let row = crate::event::Event { name: "jane@example.com".to_owned(), ..Default::default() };
+    let row = Event { name: "jane@example.com".to_owned(), ..Default::default() };
     let row = record(&redactor, Partial { row: Some(row), ..Default::default() }).row.unwrap();
     assert_eq!(row.name, "jane@example.com");
     assert_eq!(row.redaction.unwrap(), Redaction { policy: "none".to_owned(), counts: BTreeMap::new() });

@@ -255,14 +255,14 @@ const SECRETS: &[Class] = &[
     ("iban", false, |dice| whole(dice.iban())),
     ("phone_number", false, |dice| {
         let country = dice.one(&["351", "49", "44", "1", "91", "55"]);
-        let digits = format!("9{}", dice.run(DIGITS, 8));
-        let (a, b, c) = (&digits[..3], &digits[3..6], &digits[6..]);
+        let (a, c) = (format!("9{}", dice.run(DIGITS, 2)), dice.run(DIGITS, 3));
         // No North American number begins with 9xx-0 or 9xx-1.
-        let b = b.replacen(['0', '1'], "7", 1);
+        let (first, rest) = (dice.one(&["2", "5", "7", "8"]), dice.run(DIGITS, 2));
+        let b = format!("{first}{rest}");
         whole(match (country, dice.below(3)) {
             ("1", 0) => format!("+1415{b}{c}7"),
             ("1", 1) => format!("+1 (415) {b}-{c}7"),
-            ("1", _) => format!("415-{}{}-{c}7", 5, &b[1..]),
+            ("1", _) => format!("415-5{rest}-{c}7"),
             (_, 0) => format!("+{country}{a}{b}{c}"),
             (_, 1) => format!("+{country} {a} {b} {c}"),
             _ => format!("+{country} ({a}) {b}-{c}"),
@@ -284,8 +284,11 @@ const SECRETS: &[Class] = &[
     }),
 ];
 
+/// A text of a kind.
+type Make = fn(&mut Dice) -> String;
+
 /// What is no secret. `floor` has known false hits here, told and not judged.
-const CLEAN: &[(&str, fn(&mut Dice) -> String)] = &[
+const CLEAN: &[(&str, Make)] = &[
     ("commit id", |dice| format!("commit {}", dice.run(HEX, 40))),
     ("sha256", |dice| dice.run(HEX, 64)),
     ("words with hyphens", |dice| dice.words(5, "-")),
