@@ -209,7 +209,7 @@ impl Planter {
                         self.scope(&mut scope_spans.scope);
                         for span in &mut scope_spans.spans {
                             own(&mut span.trace_id);
-                            span.trace_state = format!("a={}", self.one());
+                            span.trace_state = self.one();
                             self.text(&mut span.name);
                             self.attributes(&mut span.attributes);
                             for event in &mut span.events {
@@ -218,10 +218,10 @@ impl Planter {
                             }
                             for link in &mut span.links {
                                 own(&mut link.trace_id);
-                                link.trace_state = format!("a={}", self.one());
+                                link.trace_state = self.one();
                                 self.attributes(&mut link.attributes);
                             }
-                            span.status.get_or_insert_default().message.push_str(&self.one());
+                            span.status.get_or_insert_default().message.push_str(&format!(" {}", self.one()));
                         }
                     }
                 }
@@ -235,7 +235,7 @@ impl Planter {
                         self.scope(&mut scope_logs.scope);
                         for record in &mut scope_logs.log_records {
                             own(&mut record.trace_id);
-                            record.severity_text.push_str(&self.one());
+                            record.severity_text.push_str(&format!(" {}", self.one()));
                             record.body.iter_mut().for_each(|body| self.value(body));
                             self.attributes(&mut record.attributes);
                             if self.place == Where::Everywhere {
