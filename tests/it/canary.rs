@@ -184,7 +184,7 @@ impl Planter {
     }
 
     fn scope(&mut self, scope: &mut Option<InstrumentationScope>) {
-        for scope in scope {
+        if let Some(scope) = scope {
             self.text(&mut scope.version);
             if self.place == Where::Everywhere {
                 self.text(&mut scope.name);
