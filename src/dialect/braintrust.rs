@@ -22,7 +22,7 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     let doc = source.json("braintrust.span_attributes");
     let kind = doc.as_ref().and_then(|doc| doc.node.text("type"));
     let name = doc.as_ref().and_then(|doc| doc.node.text("name")).unwrap_or(source.name);
-    match kind {
+    match kind.or_else(|| asks_a_model(source).then_some("llm")) {
         Some("llm") => {
             draft.kind(event_type::CHAT_COMPLETION);
             draft.input_from(&source.attributes, &source.notes, INPUT);
@@ -49,6 +49,12 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
         draft.row.tags.entry(tag.into_owned()).or_default();
         source.attributes.mark("braintrust.tags");
     }
+}
+
+/// Whether a span without a kind tells a model's call all the same: it names the model and counts tokens.
+fn asks_a_model(source: &Source<'_>) -> bool {
+    let has_model = source.json("braintrust.metadata").is_some_and(|doc| doc.node.text("model").is_some());
+    has_model && source.json("braintrust.metrics").is_some_and(|doc| within(doc.node.get("prompt_tokens")).is_some())
 }
 
 fn sides(source: &Source<'_>, draft: &mut Draft, kind: &'static str) {

@@ -45,7 +45,13 @@ def arrow(path, s3):
             access_key=s3["key_id"], secret_key=s3["secret"], region="us-east-1",
             endpoint_override=s3["endpoint"], scheme="http",
         )
-    table = pyarrow.dataset.dataset(path, filesystem=system, format="parquet", partitioning="hive").to_table()
+    # By listing: not every S3 server answers when asked for a folder as if it were an object.
+    found = (system or pyarrow.fs.LocalFileSystem()).get_file_info(pyarrow.fs.FileSelector(path, recursive=True))
+    paths = [file.path for file in found if file.is_file and file.path.endswith(".parquet")]
+    dataset = pyarrow.dataset.dataset(
+        paths, filesystem=system, format="parquet", partitioning="hive", partition_base_dir=path
+    )
+    table = dataset.to_table()
     ids = table.column("event_id").to_pylist()
     return {"rows": table.num_rows, "columns": table.column_names, "ids": ids}
 
