@@ -180,13 +180,11 @@ fn failure(source: &Source<'_>, draft: &mut Draft) {
 /// Request and answer of the provider, values of Python: they tell what the parent's keys leave out.
 fn raw(source: &Source<'_>, draft: &mut Draft) {
     draft.relation = Relation::PartOfParent;
-    let Some(provider) =
-        source.attributes.list().iter().find_map(|entry| {
-            entry.key.strip_prefix("llm.").and_then(|rest| rest.split_once('.')).map(|(name, _)| name)
-        })
-    else {
-        return;
-    };
+    // By what every request or answer has: another key below `llm.` names no provider.
+    const TELLING: [&str; 7] = ["messages", "input", "choices", "output", "content", "model", "id"];
+    let parts = source.attributes.list().iter().filter_map(|entry| entry.key.strip_prefix("llm.")?.split_once('.'));
+    let mut tellings = parts.filter(|(_, name)| TELLING.contains(name));
+    let Some((provider, _)) = tellings.next() else { return };
     let key = |name: &str| format!("llm.{provider}.{name}");
     let embeds = source.has(&key("input")) && !source.has(&key("choices")) && !source.has(&key("output"));
     draft.kind(if embeds { event_type::EMBEDDING } else { event_type::CHAT_COMPLETION });

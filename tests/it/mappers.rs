@@ -130,7 +130,7 @@ fn units(partial: &Partial) -> Vec<String> {
         add("arguments", format!("{:?}", tool.arguments));
         add("result", format!("{:?} {:?} {:?}", tool.result, tool.status, tool.error));
     }
-    for entry in partial.details.iter().filter(|entry| entry.key != "events") {
+    for entry in partial.details.iter().filter(|entry| !matches!(entry.key.as_str(), "events" | "event_names")) {
         add("detail", format!("{} {}", entry.key, entry.json));
     }
     units
