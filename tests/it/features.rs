@@ -233,18 +233,12 @@ const ROWS: &[(&str, Held)] = &[
         "In-memory transport for tests",
         Not("out of scope: other exporters than the lake are left to an issue of their own"),
     ),
-    ("Offline logger: json, csv, pretty", Not("not offered yet: `chatlake tail` is an item of its own")),
-    (
-        "Session files, summary, list, export",
-        Not("not offered yet: `chatlake conversations` is an item of its own; SQL over the rows does it"),
-    ),
+    ("Offline logger: json, csv, pretty", By(&["what_is_emitted_is_tailed_listed_and_shown_without_its_controls"])),
+    ("Session files, summary, list, export", By(&["what_is_emitted_is_tailed_listed_and_shown_without_its_controls"])),
     ("Rotation", By(&["past_the_cap_rows_flow_over_into_the_widest_key"])),
     ("Environment configuration", By(&["a_variable_beats_the_file"])),
-    (
-        "Command-line logging and test",
-        Not("not offered yet: `chatlake emit` is an item of its own; `check` tells what is wrong"),
-    ),
-    ("Replay a conversation", Not("not offered yet: `chatlake conversation` is an item of its own")),
+    ("Command-line logging and test", By(&["what_is_emitted_is_tailed_listed_and_shown_without_its_controls"])),
+    ("Replay a conversation", By(&["a_conversation_reads_as_text_rows_and_a_request_in_every_format"])),
     (
         "Cost, latency, comparison by model, audit",
         By(&["every_query_runs_on_local_files_and_all_formats_and_readers_agree"]),
