@@ -23,6 +23,7 @@ use crate::admin::telemetry::Telemetry;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::config::chain;
 use crate::lake::outbox::Outbox;
 use crate::lake::remote::Remote;
 use crate::lake::remote::UrlError;
@@ -370,10 +371,4 @@ fn tell_damage(found: &wal::Found) {
         let bytes = found.damaged_bytes;
         tracing::error!(bytes, "the log is damaged: what cannot be read is in data.dir/quarantine");
     }
-}
-
-/// An error and its causes in one line.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
 }

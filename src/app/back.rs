@@ -4,6 +4,7 @@ use super::Say;
 use crate::admin::Readiness;
 use crate::admin::Refresh;
 use crate::clock::Clock;
+use crate::config::chain;
 use crate::lake::outbox::Outbox;
 use crate::lake::upload::Next;
 use crate::lake::upload::Uploader;
@@ -66,7 +67,7 @@ impl Back {
                 match span.in_scope(|| road.step(file, None)) {
                     Ok(stepped) => break stepped,
                     Err(error) if error.is_full() => {
-                        let why = super::chain(&error);
+                        let why = chain(&error);
                         if !is_full {
                             tracing::error!(why, "the disk is full: segments wait in the log to be folded");
                         }
