@@ -109,8 +109,8 @@ async fn run(config: Config, metrics: Arc<Metrics>, instance: &str) -> Result<()
     let home = Home::claim(Arc::clone(&disk), &config.data_dir, &config.writer_name, random).map_err(storage)?;
     let (redactor, policies) = redactors(&config)?;
     let remote = Remote::open(&config.store_url(), &Config::environment()).map_err(|error| match error {
-        UrlError::Folder { .. } => storage(error),
-        error => Ended::Usage(anyhow!(error).context("store.url")),
+        UrlError::Folder { .. } => Ended::Storage(anyhow!(error).context(config.store_key())),
+        error => Ended::Usage(anyhow!(error).context(config.store_key())),
     })?;
     let outbox = Outbox::open(Arc::clone(&disk), &config.data_dir.join("outbox")).context("open the outbox");
     let outbox = Arc::new(outbox.map_err(storage)?);
@@ -198,7 +198,13 @@ async fn run(config: Config, metrics: Arc<Metrics>, instance: &str) -> Result<()
         let (back, runtime) = uploading;
         runtime.block_on(back.upload(uploader)).context("read the outbox").map_err(storage)
     })?;
-    say.start(&grpc.address(), &http.address(), &pages.address());
+    let doors = [
+        ("OTLP over gRPC", Some(grpc.address())),
+        ("OTLP over HTTP", Some(http.address())),
+        ("modelstat", modelstat.as_ref().map(receiver::Bound::address)),
+    ];
+    say.start(&doors, &pages.address());
+    config.doubts().iter().for_each(|doubt| tracing::warn!("{doubt}"));
     parts.task(Stage::Doors, "OTLP over gRPC", |stop| grpc.run(stop));
     parts.task(Stage::Doors, "OTLP over HTTP", |stop| http.run(stop));
     if let Some(modelstat) = modelstat {
@@ -312,14 +318,14 @@ type Redactors = BTreeMap<String, Arc<Redactor>>;
 /// The redactor of the configuration, and one for each policy that a credential may name.
 fn redactors(config: &Config) -> Result<(Arc<Redactor>, Redactors), Ended> {
     let key = match &config.redaction.hash_key {
-        Some(text) => Key::from_text(text).context("redaction.hash_key").map_err(Ended::Usage)?,
+        Some(text) => Key::from_text(text).map_err(|fault| Ended::Usage(fault.into()))?,
         None => redact::load_or_create(&config.data_dir).context("read or make redaction.key").map_err(storage)?,
     };
     let of = |policy| {
         let config = redact::Config { policy, ..config.redaction.clone() };
         Redactor::new(&config, key.clone()).map(Arc::new).map_err(|faults| {
             let lines: Vec<String> = faults.iter().map(|fault| chain(fault)).collect();
-            Ended::Usage(anyhow!("redaction: {}", lines.join("; ")))
+            Ended::Usage(anyhow!(lines.join("; ")))
         })
     };
     let mut policies = BTreeMap::new();

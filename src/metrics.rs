@@ -217,6 +217,17 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Requests that were refused whole for good or for now, by why, over all doors.
+    pub fn refused(&self) -> BTreeMap<&'static str, u64> {
+        let mut refused = BTreeMap::new();
+        for ((_, outcome), count) in self.requests.all() {
+            if !matches!(outcome, "ok" | "partial" | "replayed" | "ignored") {
+                *refused.entry(outcome).or_default() += count;
+            }
+        }
+        refused
+    }
+
     /// Counts records that the log has taken. Whoever writes the log calls it, before the answer: a sender that went
     /// away meanwhile changes nothing.
     pub fn received(&self, records: u64) {

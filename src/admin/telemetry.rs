@@ -203,7 +203,10 @@ fn tell_panic(about: &PanicHookInfo<'_>) {
 }
 
 /// What is logged. A level alone is for chatlake: what it is built on speaks only of what goes wrong.
-fn filter(text: &str) -> Result<EnvFilter, ParseError> {
+///
+/// # Errors
+/// When the text is no list of filters.
+pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
     let filter = match text.trim().parse::<Level>() {
         Ok(level) if level > Level::WARN => EnvFilter::builder().parse(format!("warn,chatlake={level}"))?,
         _ => EnvFilter::builder().parse(text)?,

@@ -84,10 +84,11 @@ impl Say {
         }
     }
 
-    pub(super) fn start(&self, grpc: &SocketAddr, http: &SocketAddr, admin: &SocketAddr) {
+    pub(super) fn start(&self, doors: &[(&str, Option<SocketAddr>)], admin: &SocketAddr) {
         self.line(&format!("chatlake {} is running", env!("CARGO_PKG_VERSION")));
-        self.line(&format!("  OTLP over gRPC  http://{grpc}"));
-        self.line(&format!("  OTLP over HTTP  http://{http}"));
+        for (door, address) in doors.iter().filter_map(|(door, address)| Some((door, address.as_ref()?))) {
+            self.line(&format!("  {door:14}  http://{address}"));
+        }
         self.line(&format!("  own pages       http://{admin}  (/healthz /readyz /metrics /status)"));
         self.line(&format!("  rows            {}/events as {}, {}", self.place, self.format, self.times));
         self.ask("Once there are rows, ask DuckDB:");
@@ -148,6 +149,7 @@ impl Say {
             let requests = self.metrics.requests.sum();
             if requests > 0 {
                 let _ = write!(line, "{requests} requests, and no span or log record was in them that could be taken");
+                self.add_refused(&mut line);
             }
             return line;
         }
@@ -178,11 +180,20 @@ impl Say {
         if !parts.is_empty() {
             let _ = write!(line, "; open traces wait: {}", parts.join(", "));
         }
+        self.add_refused(&mut line);
         let trouble = self.report.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone();
         if let Some(why) = trouble {
             let _ = write!(line, "; rows wait on the local disk: {why}");
         }
         line
+    }
+
+    /// Requests of which nothing was taken: their senders were told why.
+    fn add_refused(&self, line: &mut String) {
+        let refused: Vec<String> = self.metrics.refused().iter().map(|(why, n)| format!("{why}: {n}")).collect();
+        if !refused.is_empty() {
+            let _ = write!(line, "; requests refused ({})", refused.join(", "));
+        }
     }
 
     pub(super) fn stopping(&self, grace: Duration) {

@@ -1,4 +1,5 @@
-//! `chatlake check`: the resolved configuration and whether its store takes objects, or all that is wrong with it.
+//! `chatlake check`: the resolved configuration, whether its folder can be written and its store takes objects; or all
+//! that is wrong with it.
 
 use crate::cli::Status;
 use crate::cli::store;
@@ -19,13 +20,10 @@ pub fn run(arguments: &Arguments) -> Status {
     match read(arguments.config.as_deref()) {
         Ok(config) => {
             print!("{}", config.to_yaml());
-            match store::takes_objects(&config) {
-                Ok(()) => Status::Good,
-                Err(fault) => {
-                    eprintln!("{fault}");
-                    Status::Fault
-                }
-            }
+            config.doubts().iter().for_each(|doubt| eprintln!("{doubt}"));
+            let faults = store::takes(&config);
+            faults.iter().for_each(|fault| eprintln!("{fault}"));
+            if faults.is_empty() { Status::Good } else { Status::Fault }
         }
         Err(fault) => {
             eprint!("{fault}");

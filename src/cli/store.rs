@@ -10,6 +10,7 @@ use crate::config::units;
 use crate::lake::key::Prefix;
 use crate::lake::key::Writer;
 use crate::lake::objects::Failure;
+use crate::lake::remote;
 use crate::lake::remote::Remote;
 use crate::lake::scan::Scan;
 use crate::lake::store::Patience;
@@ -169,32 +170,28 @@ impl Progress {
     }
 }
 
-/// Finds out whether the store of a configuration takes objects. In a folder nothing is made; in a bucket one small
-/// object is left.
-///
-/// # Errors
-/// What is missing, and the way out.
-pub fn takes_objects(config: &Config) -> Result<(), String> {
-    let url = config.store_url();
-    match url.split_once("://") {
-        None => folder(Path::new(&url)),
-        Some(("file", path)) => folder(Path::new(path)),
-        Some(_) => bucket(&url).map_err(|error| format!("store.url: {error:#}")),
-    }
+/// Finds out whether the data folder and the store of a configuration take anything, and gives what is missing, with
+/// the way out. In a folder nothing is made; in a bucket one small object is left.
+pub fn takes(config: &Config) -> Vec<String> {
+    let url = config.store.url.as_deref();
+    let data = folder(&config.data_dir, "data.dir");
+    let store = url.map(|url| match url.split_once("://") {
+        None => folder(Path::new(url), "store.url"),
+        Some(("file", path)) => folder(Path::new(path), "store.url"),
+        Some(_) => bucket(url).map_err(|error| format!("store.url: {error:#}")),
+    });
+    [Some(data), store].into_iter().flatten().filter_map(Result::err).collect()
 }
 
-fn folder(path: &Path) -> Result<(), String> {
+fn folder(path: &Path, key: &str) -> Result<(), String> {
     let whole = if path.is_absolute() { path.to_owned() } else { PathBuf::from(".").join(path) };
     let standing = whole.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     let why = match rustix::fs::access(standing, Access::WRITE_OK | Access::EXEC_OK) {
-        Ok(()) if standing.is_dir() => return Ok(()),
-        Ok(()) => "is not a folder".to_owned(),
+        _ if !standing.is_dir() => "is not a folder".to_owned(),
+        Ok(()) => return Ok(()),
         Err(error) => format!("cannot be written: {error}"),
     };
-    Err(format!(
-        "store.url: {}: {why}: make it a folder that this user can write, or set store.url",
-        standing.display()
-    ))
+    Err(format!("{key}: {}: {why}: name a folder that this user can write", standing.display()))
 }
 
 fn bucket(url: &str) -> anyhow::Result<()> {
@@ -205,7 +202,7 @@ fn bucket(url: &str) -> anyhow::Result<()> {
     wait(store.probe(&Prefix::default(), &prober))?.map_err(|failure| match failure {
         Failure::Refused { why, .. } => anyhow::anyhow!(why),
         other => {
-            anyhow::anyhow!("{url} cannot be reached: {other}: check AWS_ENDPOINT_URL, the credentials and the network")
+            anyhow::anyhow!("{url} cannot be reached: {other}: check the network and {}", remote::variables(url))
         }
     })
 }
@@ -217,10 +214,10 @@ mod tests {
     #[test]
     fn a_folder_is_looked_at_and_not_made() {
         let home = tempfile::tempdir().unwrap();
-        assert_eq!(folder(&home.path().join("a/b")), Ok(()));
+        assert_eq!(folder(&home.path().join("a/b"), "store.url"), Ok(()));
         assert!(!home.path().join("a").exists());
         std::fs::write(home.path().join("file"), "").unwrap();
-        let why = folder(&home.path().join("file/b")).unwrap_err();
+        let why = folder(&home.path().join("file/b"), "store.url").unwrap_err();
         assert!(why.contains("file: ") && why.contains("store.url"), "{why}");
     }
 

@@ -3,7 +3,9 @@
 //! Every key is also a variable: `store.url` is `CHATLAKE_STORE__URL`. Values may hold `${env:X}` or
 //! `${env:X:-default}`. All faults are told at once. This is the only file that reads the environment.
 
+mod agree;
 pub mod reader;
+mod sections;
 pub mod units;
 
 use crate::dialect;
@@ -13,20 +15,24 @@ use crate::fold::window;
 use crate::lake::encode;
 use crate::lake::jsonl;
 use crate::lake::jsonl::ToolCallForm;
-use crate::lake::key::Prefix;
 use crate::lake::partition::Template;
-use crate::lake::partition::TemplateError;
-use crate::receiver::Caller;
 use crate::receiver::auth::Keys;
-use crate::receiver::auth::Source;
 use crate::receiver::posted;
-use crate::receiver::signature;
 use crate::redact;
 pub use reader::Faults;
 pub use reader::Key;
 use reader::Reader;
 use reader::word;
+use sections::compression;
+use sections::keys;
+use sections::log_level;
+use sections::posted;
+use sections::redaction;
+use sections::store_url;
+use sections::template;
+use sections::writer_name;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 use units::count;
@@ -60,14 +66,13 @@ keys! {
     "webhooks.signatures" = "required": "required, or none: then a key of auth.keys counts, as at other doors.";
     "webhooks.meta" = "": "List of {secret or secret_file, verify_token, tenant, app, policy, prefix} of apps of Meta.";
     "webhooks.twilio" = "": "List of {secret or secret_file, tenant, app, policy, prefix} of accounts of Twilio.";
-    "auth.keys" = "": "List of {key or file, tenant, app, policy, prefix}: who may send, with Authorization: Bearer. None: all.";
     "admin.endpoint" = "127.0.0.1:13133": "Where health, readiness, metrics and status are served.";
     "data.dir" = "./data": "Folder of the write-ahead log and the outbox, and of the lake where store.url names none.";
     "writer.name" = "chatlake": "Begins the names of this writer's objects; a random id made with data.dir follows.";
     "store.url" = "": "Where the lake is: a folder, file://, s3://bucket/prefix, gs:// or az://. Default: data.dir.";
     "store.format" = "parquet": "parquet, jsonl or proto.";
     "store.compression" = "zstd": "Of jsonl: none, gzip or zstd.";
-    "store.partition" = "date={date}": "Folders below events/; keys: date, hour, env, service, conv_id, run_id, event_type, source.";
+    "store.partition" = "date={date}": "Folders below events/, of {date}, {hour}, {env}, {service}, {conv_id}, {run_id}, {event_type}, {source}; {part} in a file's name.";
     "store.max_file" = "32MiB": "Where a file is cut, in bytes of rows before compression.";
     "store.max_partitions" = "1024": "Open partitions of one segment; rows beyond go to __overflow__.";
     "store.concurrency" = "4": "Uploads at once.";
@@ -203,6 +208,11 @@ impl Config {
         self.store.url.clone().unwrap_or_else(|| self.data_dir.to_string_lossy().into_owned())
     }
 
+    /// The key that says where the lake is.
+    pub fn store_key(&self) -> &'static str {
+        if self.store.url.is_some() { "store.url" } else { "data.dir" }
+    }
+
     /// How folds work.
     pub fn fold(&self) -> fold::Settings {
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
@@ -250,7 +260,7 @@ impl Config {
             data_dir: r.must("data.dir", text).into(),
             writer_name: r.must("writer.name", writer_name),
             store: Store {
-                url: r.get("store.url", text),
+                url: r.get("store.url", store_url),
                 format: r.get("store.format", |text| word(text, FORMATS)).unwrap_or(Format::Parquet),
                 compression: r.get("store.compression", compression).unwrap_or(Compression::Zstd),
                 partition: r.must("store.partition", template),
@@ -275,7 +285,7 @@ impl Config {
             keep_unknown: r.must("unknown", |text| word(text, &[("drop", false), ("keep", true)])),
             shutdown_grace: r.must("shutdown.grace", duration),
             shutdown_close_open: r.must("shutdown.close_open", truth),
-            log_level: r.must("log.level", text),
+            log_level: r.must("log.level", log_level),
             log_json: r.must("log.format", |text| word(text, &[("text", false), ("json", true)])),
             telemetry_endpoint: r.get("telemetry.otlp.endpoint", text),
             telemetry_protocol: r.must("telemetry.otlp.protocol", |text| {
@@ -283,16 +293,14 @@ impl Config {
             }),
             shown: Vec::new(),
         };
-        if config.buffer_cap < config.roll_size.saturating_mul(2).saturating_add(config.max_request) {
-            r.fault(format!(
-                "buffer.cap: {} is less than two segments and one request ({} each and {}): raise it, or lower roll.size",
-                units::show_size(config.buffer_cap),
-                units::show_size(config.roll_size),
-                units::show_size(config.max_request),
-            ));
-        }
+        agree::faults(&config).into_iter().for_each(|fault| r.fault(fault));
         config.shown = r.finish()?;
         Ok(config)
+    }
+
+    /// What is allowed, and may not be what was meant: for people to read.
+    pub fn doubts(&self) -> Vec<String> {
+        agree::doubts(self)
     }
 
     /// What dialects are told.
@@ -300,9 +308,10 @@ impl Config {
         dialect::Settings { keep_unknown: self.keep_unknown, text_markers: self.posted.reading.text_markers.clone() }
     }
 
-    /// The environment of this process.
+    /// The environment of this process; what is no UTF-8 is none of ours.
     pub fn environment() -> BTreeMap<String, String> {
-        std::env::vars().collect()
+        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        std::env::vars_os().filter_map(text).collect()
     }
 
     /// The resolved configuration as YAML that reads back the same, each key with what it means.
@@ -325,143 +334,10 @@ impl Config {
     }
 }
 
-/// An entry of `auth.keys` as it is written.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct KeyEntry {
-    key: Option<String>,
-    file: Option<PathBuf>,
-    tenant: Option<String>,
-    app: Option<String>,
-    policy: Option<String>,
-    prefix: Option<String>,
-}
-
-/// Who may send. Keys are not printed.
-fn keys(r: &mut Reader) -> Vec<Keys> {
-    const PATH: &str = "auth.keys";
-    let entries: Vec<KeyEntry> = r.tree(PATH, |entries: &Vec<KeyEntry>| not_shown(entries.len()));
-    let mut keys = Vec::new();
-    for entry in entries {
-        let source = match (entry.key, entry.file) {
-            (Some(key), None) if !key.trim().is_empty() => Source::Key(key),
-            (None, Some(file)) => Source::File(file),
-            (Some(_), None) => {
-                r.fault(format!("{PATH}: a key is empty"));
-                continue;
-            }
-            _ => {
-                r.fault(format!("{PATH}: an entry has a key or a file, one of them"));
-                continue;
-            }
-        };
-        if !entry.policy.as_deref().is_none_or(|policy| matches!(policy, "floor" | "strict" | "none")) {
-            r.fault(format!("{PATH}: policy is none of floor, strict, none"));
-        }
-        if let Some(Err(error)) = entry.prefix.as_deref().map(str::parse::<Prefix>) {
-            r.fault(format!("{PATH}: {error}"));
-        }
-        let tenant = entry.tenant.unwrap_or_else(|| Caller::default().tenant);
-        let caller = Caller { tenant, app: entry.app, policy: entry.policy, prefix: entry.prefix };
-        keys.push(Keys { source, caller });
-    }
-    keys
-}
-
-/// What is printed of a list that holds secrets.
-fn not_shown(count: usize) -> String {
-    if count == 0 { String::new() } else { format!("{count} of them, not shown for their secrets") }
-}
-
-/// What the doors of logging SDKs and webhooks are set to.
-fn posted(r: &mut Reader) -> posted::Config {
-    use dialect::posted::TimeUnit;
-    const NONE: &str = "none";
-    const UNITS: &[(&str, TimeUnit)] = &[("seconds", TimeUnit::Seconds), ("milliseconds", TimeUnit::Milliseconds)];
-    let or_none = |text: &str| if text == NONE { Ok(None) } else { endpoint(text).map(Some) };
-    let words = |text: &str| {
-        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty() && *word != NONE);
-        Ok(words.map(str::to_owned).collect::<Vec<_>>())
-    };
-    let modelstat_endpoint = r.must("receivers.modelstat.endpoint", or_none);
-    let reading = dialect::posted::Config {
-        huggingplace_times: r.must("receivers.huggingplace.times", |text| word(text, UNITS)),
-        text_markers: r.must("receivers.text_markers", words),
-    };
-    let webhooks = signature::Config {
-        public_url: r.get("webhooks.public_url", public_url),
-        unsigned: r.must("webhooks.signatures", |text| word(text, &[("required", false), ("none", true)])),
-        meta: senders(r, "webhooks.meta"),
-        twilio: senders(r, "webhooks.twilio"),
-    };
-    posted::Config { modelstat_endpoint, reading, webhooks }
-}
-
-fn public_url(text: &str) -> Result<String, String> {
-    match text.starts_with("https://") || text.starts_with("http://") {
-        true => Ok(text.to_owned()),
-        false => Err(format!("{text:?} is no URL: write https://host")),
-    }
-}
-
-/// Senders of webhooks. Their secrets are not printed.
-fn senders(r: &mut Reader, path: &'static str) -> Vec<signature::Sender> {
-    let senders = r.tree(path, |senders: &Vec<signature::Sender>| not_shown(senders.len()));
-    for sender in &senders {
-        if let Err(fault) = sender.check() {
-            r.fault(format!("{path}: {fault}"));
-        }
-    }
-    senders
-}
-
-fn redaction(r: &mut Reader) -> redact::Config {
-    use redact::Content;
-    use redact::Policy;
-    const POLICIES: &[(&str, Policy)] = &[("floor", Policy::Floor), ("strict", Policy::Strict), ("none", Policy::None)];
-    const CONTENTS: &[(&str, Content)] =
-        &[("full", Content::Full), ("excerpt", Content::Excerpt), ("hash", Content::Hash), ("none", Content::None)];
-    fn shown<T: serde::Serialize>(list: &Vec<T>) -> String {
-        if list.is_empty() { String::new() } else { serde_json::to_string(list).unwrap_or_default() }
-    }
-    let config = redact::Config {
-        policy: r.must("redaction.policy", |text| word(text, POLICIES)),
-        content: r.get("redaction.content", |text| word(text, CONTENTS)).unwrap_or_default(),
-        rules: r.tree("redaction.rules", shown),
-        keys: r.tree("redaction.keys", shown),
-        hash_key: r.get("redaction.hash_key", |text| Ok(redact::KeyText::new(text))),
-    };
-    r.mask("redaction.hash_key");
-    // Whatever the key will be, rules are refused alike.
-    let key = config.hash_key.as_ref().map_or_else(|| Ok(redact::Key::new(&[0; 32])), redact::Key::from_text);
-    match key.map_err(|fault| vec![fault]).and_then(|key| redact::Redactor::new(&config, key)) {
-        Ok(_) => {}
-        Err(faults) => faults.iter().for_each(|fault| r.fault(chain(fault))),
-    }
-    config
-}
-
 /// An error and its causes in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
-}
-
-fn template(text: &str) -> Result<Template, String> {
-    text.parse().map_err(|error: TemplateError| error.to_string())
-}
-
-fn compression(text: &str) -> Result<Compression, String> {
-    word(text, &[("none", Compression::None), ("gzip", Compression::Gzip), ("zstd", Compression::Zstd)])
-}
-
-/// A name that can stand in an object's key.
-fn writer_name(text: &str) -> Result<String, String> {
-    let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    match text.len() <= 64 && text.chars().all(is_fit) && !text.starts_with('.') {
-        true => Ok(text.to_owned()),
-        false => Err(format!("{text:?} cannot stand in an object's name: use letters, digits, - and _, at most 64")),
-    }
 }
 
 #[cfg(test)]

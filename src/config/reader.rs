@@ -45,21 +45,20 @@ impl Reader {
     pub fn new(keys: &'static [Key], file: Option<(&str, &str)>, environment: &BTreeMap<String, String>) -> Self {
         let mut reader = Self { values: BTreeMap::new(), keys, faults: Vec::new(), shown: Vec::new() };
         if let Some((name, text)) = file.filter(|(_, text)| !text.trim().is_empty()) {
-            match serde_saphyr::from_str::<Value>(text) {
+            match yaml(text) {
                 Ok(Value::Null) => {}
                 Ok(tree @ Value::Object(_)) => reader.flatten("", tree, name, environment),
                 Ok(_) => reader.faults.push(format!("{name}: the configuration is no map of keys")),
-                Err(error) => reader.faults.push(format!("{name}: {error}")),
+                Err(error) => {
+                    let error = error.replace("<input>", name);
+                    reader.faults.push(format!("{name}: {}", error.strip_prefix("error: ").unwrap_or(&error)));
+                }
             }
         }
         for (variable, value) in environment {
-            let Some(path) = variable.strip_prefix(PREFIX).filter(|path| !path.starts_with("TEST_")) else { continue };
+            let Some(path) = variable.strip_prefix(PREFIX).filter(|path| !is_of_others(path)) else { continue };
             let path = path.to_ascii_lowercase().replace("__", ".");
-            let value = match keys.iter().any(|key| key.path == path) && value.trim_start().starts_with(['[', '{']) {
-                true => serde_saphyr::from_str(value).unwrap_or_else(|_| Value::String(value.clone())),
-                false => Value::String(value.clone()),
-            };
-            reader.values.insert(path, (value, variable.clone()));
+            reader.values.insert(path, (Value::String(value.clone()), variable.clone()));
         }
         reader.refuse_unknown();
         reader
@@ -123,13 +122,21 @@ impl Reader {
             if self.keys.iter().any(|key| key.path == path) {
                 continue;
             }
-            let nearest = self.keys.iter().map(|key| (distance(path, key.path), key.path)).min();
-            let hint = match nearest {
-                Some((steps, near)) if steps <= 3 => format!(", did you mean {near}?"),
-                _ => String::from(", the README lists all keys"),
+            let variable = place.strip_prefix(PREFIX).map(|_| place);
+            let spelled = |key: &str| match variable {
+                Some(_) => format!("{PREFIX}{}", key.to_ascii_uppercase().replace('.', "__")),
+                None => key.to_owned(),
             };
-            let place = if place.ends_with(path.as_str()) { String::new() } else { format!(" (from {place})") };
-            self.faults.push(format!("{path}: unknown key{place}{hint}"));
+            let hint = match near(path, self.keys) {
+                Near::Key(key) => format!("did you mean {}?", spelled(key)),
+                Near::Group(keys) => {
+                    format!("there are: {}", keys.into_iter().map(spelled).collect::<Vec<_>>().join(", "))
+                }
+                Near::Nothing => "`chatlake check` alone prints all keys".to_owned(),
+            };
+            let what =
+                variable.map_or_else(|| format!("{path}: unknown key"), |name| format!("{name}: unknown variable"));
+            self.faults.push(format!("{what}, {hint}"));
         }
     }
 
@@ -169,16 +176,17 @@ impl Reader {
         path: &'static str,
         shown: impl Fn(&T) -> String,
     ) -> T {
-        let value = match self.values.get(path) {
-            Some((value, _)) => match serde_json::from_value(value.clone()) {
-                Ok(value) => value,
-                Err(error) => {
-                    self.faults.push(format!("{path}: {error}"));
-                    T::default()
-                }
-            },
-            None => T::default(),
+        let read = match self.values.get(path) {
+            // A variable holds it as YAML.
+            Some((Value::String(text), _)) if text.trim().is_empty() => Ok(T::default()),
+            Some((Value::String(text), _)) => yaml(text).and_then(|tree| typed(&tree)),
+            Some((tree, _)) => typed(tree),
+            None => Ok(T::default()),
         };
+        let value = read.unwrap_or_else(|fault| {
+            self.faults.push(format!("{path}: {fault}"));
+            T::default()
+        });
         self.shown.push((path, shown(&value)));
         value
     }
@@ -210,6 +218,18 @@ impl Reader {
     }
 }
 
+fn typed<T: serde::de::DeserializeOwned>(tree: &Value) -> Result<T, String> {
+    T::deserialize(tree).map_err(|error| error.to_string())
+}
+
+/// Reads YAML as version 1.2 has it: `no` is a text, and so is `y`.
+fn yaml(text: &str) -> Result<Value, String> {
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(text, options)
+        // What the library's own options would allow is nothing that a user can set.
+        .map_err(|error| error.to_string().replace(", set DuplicateKeyPolicy in Options if acceptable", ""))
+}
+
 /// One of some words.
 ///
 /// # Errors
@@ -219,6 +239,61 @@ pub fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
         let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         format!("{text:?} is none of {}", words.join(", "))
     })
+}
+
+/// Whether a variable that begins as ours do is none of the configuration: those of tests, and those by which
+/// Kubernetes tells every pod of a service that is called chatlake, or chatlake-something.
+fn is_of_others(name: &str) -> bool {
+    let of_port = |(_, tail): (&str, &str)| {
+        let words: Vec<&str> = tail.split('_').collect();
+        matches!(words.as_slice(), [port, "TCP" | "UDP" | "SCTP", ..] if port.bytes().all(|digit| digit.is_ascii_digit()))
+    };
+    let name = format!("_{name}");
+    name.starts_with("_TEST_")
+        || !name.contains("__")
+            && (name.ends_with("_SERVICE_HOST")
+                || name.contains("_SERVICE_PORT")
+                || name.ends_with("_PORT")
+                || name.split_once("_PORT_").is_some_and(of_port))
+}
+
+/// What a key that is unknown may have been meant for.
+enum Near {
+    /// This key.
+    Key(&'static str),
+    /// One of these, which stand where it stands.
+    Group(Vec<&'static str>),
+    /// Nothing that is known here.
+    Nothing,
+}
+
+fn near(path: &str, keys: &'static [Key]) -> Near {
+    /// So many letters of ten may be wrong.
+    const WRONG: usize = 3;
+    let paths = || keys.iter().map(|key| key.path);
+    let below: Vec<&str> =
+        paths().filter(|key| key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))).collect();
+    if !below.is_empty() {
+        return Near::Group(below);
+    }
+    // However the words are parted.
+    let plain = |path: &str| path.replace(['.', '-'], "_");
+    let wanted = plain(path);
+    if let Some((steps, key)) = paths().map(|key| (distance(&wanted, &plain(key)), key)).min()
+        && steps <= (key.len() * WRONG).div_ceil(10).min(4)
+    {
+        return Near::Key(key);
+    }
+    // The same last words elsewhere, as where the Collector has them.
+    let tail = |path: &str| path.rsplit('.').take(2).map(str::to_owned).collect::<Vec<_>>();
+    let mut alike = paths().filter(|key| tail(key) == tail(path));
+    if let (Some(key), None) = (alike.next(), alike.next()) {
+        return Near::Key(key);
+    }
+    let group = path.split('.').next().unwrap_or_default();
+    let beside: Vec<&str> =
+        paths().filter(|key| key.split_once('.').is_some_and(|(first, _)| first == group)).collect();
+    if beside.is_empty() { Near::Nothing } else { Near::Group(beside) }
 }
 
 /// How many letters part two words.

@@ -1,5 +1,6 @@
 //! Values with units: sizes, durations, truths, words of a list.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 /// Reads a size: a number and a unit (`B`, `KiB`, `MiB`, `GiB`, `TiB`, or the decimal `kB`, `MB`, `GB`, `TB`).
@@ -73,10 +74,16 @@ pub fn count(text: &str) -> Result<u64, String> {
 /// # Errors
 /// What is wrong with it, in words.
 pub fn endpoint(text: &str) -> Result<String, String> {
-    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+    let is_host = |host: &str| match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(host) => host.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && !host.contains([':', '/', '[', ' ']),
+    };
+    let port = text.rsplit_once(':').filter(|(host, _)| is_host(host)).map(|(_, port)| port.parse::<u16>());
     match port {
         Some(Ok(_)) => Ok(text.to_owned()),
-        _ => Err(format!("{text:?} is no address: write host:port, such as 127.0.0.1:4317")),
+        _ => Err(format!(
+            "{text:?} is no address: write host:port, such as 127.0.0.1:4317, [::1]:4317, or 0.0.0.0:4317 for all"
+        )),
     }
 }
 
@@ -106,7 +113,17 @@ mod tests {
     #[test]
     fn an_endpoint_has_host_and_port() {
         assert!(endpoint("127.0.0.1:0").is_ok() && endpoint("[::1]:4317").is_ok() && endpoint("localhost:80").is_ok());
-        for bad in ["4317", ":4317", "localhost", "localhost:http", "1.2.3.4:70000"] {
+        for bad in [
+            "4317",
+            ":4317",
+            "localhost",
+            "localhost:http",
+            "1.2.3.4:70000",
+            "::1:4317",
+            "http://a:80",
+            "[::g]:1",
+            "*:x",
+        ] {
             assert!(endpoint(bad).is_err(), "{bad}");
         }
     }

@@ -44,8 +44,10 @@ use std::time::Duration;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
+/// Schemes of URLs, of all stores.
+const SCHEMES: [&str; 9] = ["file", "s3", "s3a", "gs", "az", "abfs", "abfss", "azure", "adl"];
 /// Answers of the whole store rather than of an object.
-const OF_THE_STORE: [&str; 16] = [
+const OF_THE_STORE: [&str; 19] = [
     "NoSuchBucket",
     "XAdminUserNotFound",
     "InvalidAccessKeyId",
@@ -62,7 +64,12 @@ const OF_THE_STORE: [&str; 16] = [
     "InvalidBucketName",
     "NotImplemented",
     "ContainerNotFound",
+    "AuthenticationFailed",
+    "InvalidAuthenticationInfo",
+    "AccountIsDisabled",
 ];
+/// Where clouds keep the credentials of their machines: the client asks there when it was given none.
+const METADATA: [&str; 2] = ["169.254.169.254", "metadata.google.internal"];
 /// Answers that pass although their status says otherwise.
 const PASSING: [&str; 4] = ["RequestTimeout", "SlowDown", "OperationAborted", "ConditionalRequestConflict"];
 
@@ -85,6 +92,24 @@ pub enum UrlError {
         /// The URL.
         url: String,
     },
+    /// A path of a file's URL that depends on where the program runs.
+    #[error("store url file://{path} has no path that begins at the root: write file:///{path}, or {path} alone")]
+    Relative {
+        /// The path.
+        path: String,
+    },
+    /// No bucket, or no container.
+    #[error("store url {url:?} names no bucket: write it as s3://bucket/prefix")]
+    Bucket {
+        /// The URL.
+        url: String,
+    },
+    /// Something that is secret in what is printed.
+    #[error("store url holds credentials: set them by the variables of the cloud, and write {scheme}://bucket/prefix")]
+    Credentials {
+        /// The URL's.
+        scheme: String,
+    },
     /// The path within the bucket.
     #[error("store url {url:?}")]
     Prefix {
@@ -95,13 +120,12 @@ pub enum UrlError {
         source: super::key::KeyError,
     },
     /// The client's own objection, such as a missing account name.
-    #[error("store url {url:?} with its environment variables")]
+    #[error("store url {url:?} with its environment variables: {said}: set {}", variables(url))]
     Client {
         /// The URL.
         url: String,
         /// What is wrong.
-        #[source]
-        source: Error,
+        said: String,
     },
     /// A folder that cannot be made.
     #[error("make folder {}", folder.display())]
@@ -114,6 +138,35 @@ pub enum UrlError {
     },
 }
 
+/// Whether a text is a folder or a URL of a known form. Nothing is asked or made.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn is_well_formed(url: &str) -> Result<(), UrlError> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        // `s3:/bucket` and `s3//bucket` are no folders that anybody means.
+        let is_meant = SCHEMES
+            .iter()
+            .any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| rest.starts_with(':') || rest.starts_with("//")));
+        return if is_meant { Err(UrlError::Unknown { url: url.to_owned() }) } else { Ok(()) };
+    };
+    if !SCHEMES.contains(&scheme) {
+        return Err(UrlError::Unknown { url: url.to_owned() });
+    }
+    if scheme == "file" {
+        return if rest.starts_with('/') { Ok(()) } else { Err(UrlError::Relative { path: rest.to_owned() }) };
+    }
+    let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.contains('@') && !scheme.starts_with("abfs") {
+        return Err(UrlError::Credentials { scheme: scheme.to_owned() });
+    }
+    if bucket.is_empty() {
+        return Err(UrlError::Bucket { url: url.to_owned() });
+    }
+    path.parse::<Prefix>().map_err(|source| UrlError::Prefix { url: url.to_owned(), source })?;
+    Ok(())
+}
+
 impl Remote {
     /// Opens the store of a URL. `environment` holds the variables of the process: those that a store knows count.
     /// Nothing is asked of a store yet; a local folder is made where it is missing.
@@ -121,14 +174,15 @@ impl Remote {
     /// # Errors
     /// When the URL, or a variable, leads to no store.
     pub fn open(url: &str, environment: &BTreeMap<String, String>) -> Result<Self, UrlError> {
-        let Some((scheme, rest)) = url.split_once("://") else { return Self::local(url, url.into()) };
+        is_well_formed(url)?;
+        let Some((scheme, rest)) = url.split_once("://") else { return Self::local(url.into()) };
         let base = || {
             let path = rest.split_once('/').map_or("", |(_, path)| path);
             path.parse().map_err(|source| UrlError::Prefix { url: url.to_owned(), source })
         };
-        let client = |source| UrlError::Client { url: url.to_owned(), source };
+        let client = |error| UrlError::Client { url: url.to_owned(), said: text(&error) };
         let store: Arc<dyn ObjectStore> = match scheme {
-            "file" => return Self::local(url, PathBuf::from(rest)),
+            "file" => return Self::local(PathBuf::from(rest)),
             "s3" | "s3a" => Arc::new(s3(url, environment).map_err(client)?),
             "gs" => Arc::new(gcs(url, environment).map_err(client)?),
             "az" | "abfs" | "abfss" | "azure" | "adl" => Arc::new(azure(url, environment).map_err(client)?),
@@ -137,11 +191,12 @@ impl Remote {
         Ok(Self { store, base: base()?, url: url.trim_end_matches('/').to_owned(), folder: None })
     }
 
-    fn local(url: &str, folder: PathBuf) -> Result<Self, UrlError> {
+    fn local(folder: PathBuf) -> Result<Self, UrlError> {
         let made = std::fs::create_dir_all(&folder);
         made.map_err(|source| UrlError::Folder { folder: folder.clone(), source })?;
         let store = LocalFileSystem::new_with_prefix(&folder);
-        let store = store.map_err(|source| UrlError::Client { url: url.to_owned(), source })?.with_fsync(true);
+        let fault = |error| UrlError::Folder { folder: folder.clone(), source: io::Error::other(text(&error)) };
+        let store = store.map_err(fault)?.with_fsync(true);
         let url = folder.to_string_lossy().trim_end_matches('/').to_owned();
         Ok(Self { store: Arc::new(store), base: Prefix::default(), url, folder: Some(folder) })
     }
@@ -326,6 +381,10 @@ fn sources(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'sta
 /// The error with its innermost cause, on one line. The client says most of the chain itself, but not all of it.
 fn text(error: &Error) -> String {
     let mut text = error.to_string();
+    // "Generic S3 error: " says nothing.
+    if let Some((_, said)) = text.strip_prefix("Generic ").and_then(|text| text.split_once(" error: ")) {
+        text = said.to_owned();
+    }
     for source in sources(error).skip(1) {
         let more = source.to_string();
         if !text.contains(&more) {
@@ -340,12 +399,24 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     Some(text.split_once(start)?.1.split_once(end)?.0)
 }
 
+/// Variables by which a store is found and let in to.
+pub fn variables(url: &str) -> &'static str {
+    match url.split_once("://").map_or("", |(scheme, _)| scheme) {
+        "gs" => "GOOGLE_SERVICE_ACCOUNT (the path of a key file) or GOOGLE_APPLICATION_CREDENTIALS",
+        "s3" | "s3a" => "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL",
+        _ => "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY and AZURE_STORAGE_ENDPOINT",
+    }
+}
+
 /// What the store said, in short, and the way out.
 fn advice(said: &str, code: &str, url: &str) -> String {
+    let set = format!("no credentials were found: set {}", variables(url));
+    let check = format!("check {}", variables(url));
     let way_out = match code {
         "NoSuchBucket" | "ContainerNotFound" | "InvalidBucketName" => {
             "create the bucket, or set store.url to one that exists"
         }
+        "AuthenticationFailed" | "AuthorizationFailure" | "InvalidAuthenticationInfo" | "AccountIsDisabled" => &check,
         "XAdminUserNotFound" | "InvalidAccessKeyId" | "NotSignedUp" => {
             "check the credentials: AWS_ACCESS_KEY_ID is not known"
         }
@@ -353,11 +424,11 @@ fn advice(said: &str, code: &str, url: &str) -> String {
         "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken" => "renew the credentials",
         "RequestTimeTooSkewed" => "set this machine's clock",
         "AuthorizationHeaderMalformed" | "PermanentRedirect" => "check AWS_REGION and AWS_ENDPOINT_URL",
-        "AccessDenied" => "allow this credential to put and get objects under this prefix",
-        "NotImplemented" => "the store must support conditional puts (If-None-Match)",
-        _ if said.contains("169.254.169.254") => {
-            "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        "AccessDenied" | "AuthorizationPermissionMismatch" => {
+            "allow this credential to put and get objects under this prefix"
         }
+        "NotImplemented" => "the store must support conditional puts (If-None-Match)",
+        _ if METADATA.iter().any(|server| said.contains(server)) => &set,
         _ => "",
     };
     let message = between(said, "<Message>", "</Message>").map(|message| format!("{code}: {message}"));

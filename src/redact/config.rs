@@ -94,13 +94,13 @@ pub enum Mode {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The name cannot stand in a mark.
-    #[error("redaction rule `{0}`: its name must be 1 to 40 of a-z, 0-9 and _")]
+    #[error("redaction.rules: rule `{0}`: its name must be 1 to 40 of a-z, 0-9 and _")]
     Name(String),
     /// Two rules have one name, or a built-in rule has it.
-    #[error("redaction rule `{0}`: another rule has this name")]
+    #[error("redaction.rules: rule `{0}`: another rule has this name")]
     Taken(String),
     /// The pattern is no regular expression, or too large a one.
-    #[error("redaction rule `{name}`: cannot use its pattern")]
+    #[error("redaction.rules: rule `{name}`: cannot use its pattern")]
     Pattern {
         /// The rule.
         name: String,
@@ -109,18 +109,18 @@ pub enum Fault {
         source: Box<regex::Error>,
     },
     /// The pattern matches the empty text.
-    #[error("redaction rule `{0}`: its pattern matches the empty text, so it would act everywhere")]
+    #[error("redaction.rules: rule `{0}`: its pattern matches the empty text, so it would act everywhere")]
     Empty(String),
     /// The pattern matches ordinary words.
-    #[error("redaction rule `{0}`: its pattern matches ordinary words, so it would mask everything")]
+    #[error("redaction.rules: rule `{0}`: its pattern matches ordinary words, so it would mask everything")]
     Everything(String),
     /// The keyword is empty.
-    #[error("redaction rule `{0}`: its keyword is empty; leave it out")]
+    #[error("redaction.rules: rule `{0}`: its keyword is empty; leave it out")]
     Keyword(String),
     /// A name in `keys` is empty.
-    #[error("redaction keys: a name is empty")]
+    #[error("redaction.keys: a name is empty")]
     Key,
     /// The secret of the hashes is too short to be one.
-    #[error("redaction hash_key: fewer than 16 characters")]
+    #[error("redaction.hash_key: fewer than 16 characters")]
     HashKey,
 }

@@ -106,7 +106,7 @@ impl Home {
     /// [`OpenError::Locked`], [`OpenError::Version`], or what the disk says. Nothing has been changed but that the
     /// directory may be there now.
     pub fn claim(disk: Arc<dyn Disk>, dir: &Path, name: &str, random: u64) -> Result<Self, OpenError> {
-        let doing = || format!("open data directory {} (`data.dir`)", dir.display());
+        let doing = || format!("use {} (data.dir): name a folder that this user can write", dir.display());
         disk::create_dir_all(disk.as_ref(), dir).map_err(OpenError::io(doing()))?;
         let lock = disk.lock(&dir.join("lock")).map_err(OpenError::io(doing()))?;
         let Some(lock) = lock else { return Err(OpenError::Locked { dir: dir.to_owned() }) };

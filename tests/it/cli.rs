@@ -3,6 +3,7 @@
 use super::support::child::Child;
 use super::support::corpus;
 use super::support::rows::{self, files_below};
+use super::support::send;
 use super::support::server::{Setup, program};
 use super::support::until;
 use std::fs;
@@ -113,6 +114,46 @@ fn a_data_folder_that_cannot_be_made_is_named() {
 }
 
 #[test]
+fn folders_that_cannot_be_made_are_told_by_check_too() {
+    let folder = TempDir::new().expect("a folder");
+    fs::write(folder.path().join("file"), "a file in the way").expect("written");
+    let setup = |key: &str| Setup::new(folder.path()).with(key, "file/below");
+    for (variable, key) in [("DATA__DIR", "data.dir"), ("STORE__URL", "store.url")] {
+        let (code, _, err) = run(setup(variable).command().arg("check"));
+        assert_eq!(code, FAULT, "{err}");
+        assert_names(&err, &[key, "file", "is not a folder"]);
+        let (code, _, err) = run(setup(variable).command().arg("serve"));
+        assert_eq!(code, STORAGE, "{err}");
+        assert_names(&err, &[key, "file/below"]);
+    }
+}
+
+#[test]
+fn clouds_say_which_variables_they_miss() {
+    let folder = TempDir::new().expect("a folder");
+    let check = |url: &str, variables: &[(&str, &str)]| {
+        let mut command = Setup::new(folder.path()).with("STORE__URL", url).command();
+        let (code, _, err) = run(command.arg("check").envs(variables.iter().copied()));
+        assert_eq!(code, FAULT, "{err}");
+        assert!(!err.contains("AWS_"), "{err}");
+        err
+    };
+    assert_names(&check("az://container/lake", &[]), &["store.url", "AZURE_STORAGE_ACCOUNT_NAME"]);
+    let missing = check("gs://bucket/lake", &[("GOOGLE_SERVICE_ACCOUNT", "/no/such/key.json")]);
+    assert_names(&missing, &["store.url", "/no/such/key.json", "GOOGLE_SERVICE_ACCOUNT"]);
+    // Nobody listens there.
+    let azure = [
+        ("AZURE_STORAGE_ACCOUNT_NAME", "account"),
+        ("AZURE_STORAGE_ACCOUNT_KEY", "aHVzaA=="),
+        ("AZURE_STORAGE_ENDPOINT", "http://127.0.0.1:9/account"),
+        ("AZURE_ALLOW_HTTP", "true"),
+    ];
+    let nobody = check("az://container/lake", &azure);
+    assert_names(&nobody, &["store.url", "az://container/lake", "127.0.0.1:9"]);
+    assert!(!nobody.contains("aHVzaA=="), "{nobody}");
+}
+
+#[test]
 fn a_second_server_on_one_data_folder_is_refused() {
     let folder = TempDir::new().expect("a folder");
     let mut first = Setup::new(folder.path()).start();
@@ -130,7 +171,7 @@ fn serve_says_where_it_listens_and_how_to_read() {
     let said = server.said();
     let (grpc, http) = (server.grpc(), server.http());
     assert_names(&said, &[grpc.trim_start_matches("http://"), http.trim_start_matches("http://")]);
-    assert_names(&said, &["data/events/**/*.parquet", "union_by_name"]);
+    assert_names(&said, &["data/events/**/*.parquet", "union_by_name", "modelstat"]);
     assert!(server.stop().success(), "{}", server.said());
 }
 
@@ -183,7 +224,7 @@ fn convert_writes_lines_to_standard_output_and_words_to_standard_error() {
     let (code, out, err) = run(program().arg("convert").arg(&a_run().folder).args(["--to", "-"]));
     assert_eq!(code, GOOD, "{err}");
     assert!(!rows::parse(&out).is_empty());
-    assert_names(&err, &["rows"]);
+    assert_names(&err, &["rows", "told in rows of others"]);
 }
 
 #[test]
@@ -212,6 +253,42 @@ fn convert_skips_what_is_no_otlp_in_a_folder_and_says_so() {
     assert_eq!(code, FAULT, "a file that is named as spans must parse: {err}");
     assert_names(&err, &["901-traces.pb"]);
     assert_eq!(before, whole, "a bad file costs its neighbours nothing");
+}
+
+#[test]
+fn convert_reads_pipes() {
+    let folder = TempDir::new().expect("a folder");
+    let recorded = a_run();
+    let request = recorded.requests.iter().find(|request| request.signal == corpus::Signal::Traces).expect("spans");
+    let files = ["a-traces.pb", "a.jsonl"].map(|name| folder.path().join(name));
+    fs::write(&files[0], &request.body).expect("written");
+    fs::write(&files[1], send::json(request.signal, &request.body)).expect("written");
+    let lines = |input: &str, from: &Path| {
+        let from = fs::File::open(from).expect("readable");
+        let mut command = program();
+        let (code, out, err) = run(command.args(["convert", input, "--to", "-"]).stdin(from));
+        assert_eq!(code, GOOD, "{err}");
+        rows::comparable(&out)
+    };
+    let (_, out, _) = run(program().arg("convert").arg(&files[0]).args(["--to", "-"]));
+    for file in &files {
+        assert_eq!(lines("-", file), rows::comparable(&out), "{}", file.display());
+    }
+    // A pipe can be read only once.
+    let mut cat = Command::new("cat").arg(&files[1]).stdout(std::process::Stdio::piped()).spawn().expect("cat starts");
+    let pipe = cat.stdout.take().expect("its output");
+    let mut command = program();
+    let (code, piped, err) = run(command.args(["convert", "/dev/stdin", "--to", "-"]).stdin(pipe));
+    assert!(cat.wait().expect("it ends").success());
+    assert_eq!((code, rows::comparable(&piped)), (GOOD, rows::comparable(&out)), "{err}");
+}
+
+#[test]
+fn convert_says_when_there_was_nothing_to_read() {
+    let folder = TempDir::new().expect("a folder");
+    let (code, out, err) = run(program().arg("convert").arg(folder.path()).args(["--to", "-"]));
+    assert_eq!((code, out.as_str()), (GOOD, ""), "{err}");
+    assert_names(&err, &["nothing", ".pb", ".jsonl"]);
 }
 
 #[test]

@@ -15,10 +15,13 @@ use crate::cli::store::Progress;
 use crate::config::Config;
 use crate::config::FORMATS;
 use crate::config::Format;
+use crate::config::chain;
+use crate::config::reader::word;
 use crate::fold::account::Account;
 use crate::fold::open::Patience;
 use crate::lake::key::Writer;
 use crate::lake::partition::Template;
+use crate::lake::remote::UrlError;
 use crate::lake::store::Store;
 use crate::offline::Offline;
 use crate::offline::Settings;
@@ -43,14 +46,14 @@ use xxhash_rust::xxh3::Xxh3;
 /// What `convert` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Files of OTLP requests (protobuf, JSON or JSON lines), or directories of them.
+    /// Files of OTLP requests (protobuf, JSON or JSON lines), directories of them, or `-` for standard input.
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<PathBuf>,
-    /// Where rows go: a directory, a URL as in store.url, or `-` for JSON lines on stdout.
+    /// Where rows go: a directory, a URL (s3://bucket/prefix, gs://, az://), or `-` for JSON lines on stdout.
     #[arg(long, value_name = "DIR|URL|-")]
     to: String,
-    /// parquet, jsonl or proto; without it, what store.format says.
-    #[arg(long)]
+    /// Format of the files; without it, what store.format says.
+    #[arg(long, value_parser = ["parquet", "jsonl", "proto"])]
     format: Option<String>,
     /// Configuration file; without it, environment variables and defaults.
     #[arg(long, value_name = "FILE")]
@@ -67,9 +70,9 @@ enum Target {
 pub fn run(arguments: &Arguments) -> Status {
     let (config, redactor, target) = match prepare(arguments) {
         Ok(prepared) => prepared,
-        Err(fault) => {
+        Err((status, fault)) => {
             eprintln!("{}", fault.trim_end());
-            return Status::Usage;
+            return status;
         }
     };
     match convert(arguments, &config, redactor, &target) {
@@ -81,24 +84,29 @@ pub fn run(arguments: &Arguments) -> Status {
     }
 }
 
-fn prepare(arguments: &Arguments) -> Result<(Config, Redactor, Target), String> {
-    let mut config = check::read(arguments.config.as_deref())?;
+fn prepare(arguments: &Arguments) -> Result<(Config, Redactor, Target), (Status, String)> {
+    let misused = |fault: String| (Status::Usage, fault);
+    let mut config = check::read(arguments.config.as_deref()).map_err(misused)?;
     if let Some(wanted) = &arguments.format {
-        let format = FORMATS.iter().find(|(word, _)| word == wanted);
-        let (_, format) = format.ok_or_else(|| format!("--format {wanted}: must be parquet, jsonl or proto"))?;
-        config.store.format = *format;
+        config.store.format = word(wanted, FORMATS).map_err(|fault| misused(format!("--format: {fault}")))?;
     }
-    let redactor = redactor(&config)?;
+    let redactor = redactor(&config).map_err(misused)?;
     if arguments.to != "-" {
-        let (_, store) = store::open(&arguments.to).map_err(|error| format!("--to {}: {error:#}", arguments.to))?;
+        let (_, store) = store::open(&arguments.to).map_err(|error| {
+            let status = match error.downcast_ref() {
+                Some(UrlError::Folder { .. }) => Status::Storage,
+                _ => Status::Usage,
+            };
+            (status, format!("--to {}: {error:#}", arguments.to))
+        })?;
         return Ok((config, redactor, Target::Store(store)));
     }
     if arguments.format.is_some() && config.store.format != Format::Jsonl {
-        return Err("--format: stdout takes jsonl only: name a directory or a URL with --to".to_owned());
+        return Err(misused("--format: stdout takes jsonl only: name a directory or a URL with --to".to_owned()));
     }
     // What folds give is kept as messages, in files without folders, and printed as lines.
     config.store.format = Format::Proto;
-    config.store.partition = "all".parse::<Template>().map_err(|error| error.to_string())?;
+    config.store.partition = "all".parse::<Template>().map_err(|error| misused(error.to_string()))?;
     Ok((config, redactor, Target::Stdout))
 }
 
@@ -110,7 +118,7 @@ fn redactor(config: &Config) -> Result<Redactor, String> {
         || rules.content == Content::Hash
         || rules.rules.iter().any(|rule| rule.mode == Mode::Hash);
     let key = match &rules.hash_key {
-        Some(text) => Key::from_text(text).map_err(|fault| format!("redaction.hash_key: {fault}"))?,
+        Some(text) => Key::from_text(text).map_err(|fault| fault.to_string())?,
         None if has_hashes && config.data_dir.join(redact::KEY_FILE).exists() => {
             redact::load_or_create(&config.data_dir)
                 .map_err(|error| format!("redaction.hash_key: the key in {}: {error}", config.data_dir.display()))?
@@ -120,7 +128,7 @@ fn redactor(config: &Config) -> Result<Redactor, String> {
         }
         None => Key::new(&[]),
     };
-    Redactor::new(rules, key).map_err(|faults| faults.iter().map(|fault| format!("redaction: {fault}\n")).collect())
+    Redactor::new(rules, key).map_err(|faults| faults.iter().map(|fault| format!("{}\n", chain(fault))).collect())
 }
 
 fn convert(arguments: &Arguments, config: &Config, redactor: Redactor, target: &Target) -> anyhow::Result<Status> {
@@ -157,6 +165,9 @@ fn convert(arguments: &Arguments, config: &Config, redactor: Redactor, target: &
         Target::Store(store) => output::store(&outbox, store, config.store.concurrency)?,
     }
     summary.account = account;
+    if summary.files == 0 && status == Status::Good {
+        eprintln!("there was nothing to read: no .pb, .json or .jsonl file");
+    }
     eprintln!("{summary}");
     Ok(status)
 }

@@ -33,9 +33,9 @@ const TROUBLED: u32 = 5;
 /// What was done, for the last line.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
-    /// Files read.
+    /// Files that held requests.
     pub(super) files: u64,
-    /// Their bytes.
+    /// Bytes that were read.
     pub(super) bytes: u64,
     /// How long reading and folding took.
     pub(super) seconds: f64,
@@ -54,10 +54,11 @@ impl fmt::Display for Summary {
         write!(f, "; {:.1} MB/s, {:.0} rows/s", megabytes / seconds, rows / seconds)?;
         for (fate, count) in &account.decided {
             match fate {
-                Fate::LeftOut(reason) => write!(f, "; left out {count}: {reason}")?,
-                Fate::Deduplicated => write!(f, "; {count} resent")?,
-                Fate::Quarantined => write!(f, "; {count} could not be mapped")?,
-                Fate::Landed | Fate::Merged => {}
+                Fate::Merged => write!(f, "; {count} told in rows of others")?,
+                Fate::LeftOut(reason) => write!(f, "; {count} left out ({reason})")?,
+                Fate::Deduplicated => write!(f, "; {count} had come before")?,
+                Fate::Quarantined => write!(f, "; {count} set aside below _dead")?,
+                Fate::Landed => {}
             }
         }
         Ok(())

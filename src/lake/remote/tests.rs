@@ -64,6 +64,13 @@ fn a_url_that_leads_nowhere_says_why() {
     assert!(says("s3://bucket/a/../b").contains("no piece of it"));
     assert!(says("s3://bucket/_x").contains("prefix \"_x\""));
     assert!(says("/proc/nothing/here").contains("make folder /proc/nothing/here"));
+    let account = says("az://container/x");
+    assert_eq!(account.matches("Account must be specified").count(), 1, "{account}");
+    assert!(account.contains("AZURE_STORAGE_ACCOUNT_NAME"), "{account}");
+    let environment = BTreeMap::from([("GOOGLE_SERVICE_ACCOUNT".to_owned(), "/nope.json".to_owned())]);
+    let key = Remote::open("gs://bucket/x", &environment).unwrap_err().to_string();
+    assert_eq!(key.matches("No such file").count(), 1, "{key}");
+    assert!(key.contains("/nope.json") && key.contains("GOOGLE_SERVICE_ACCOUNT"), "{key}");
 }
 
 #[test]

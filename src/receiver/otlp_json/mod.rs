@@ -14,6 +14,7 @@
 //! is an error that names the place. Notes go to the records that they concern, by position in the request.
 
 mod reader;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -39,6 +40,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use reader::Fault;
 use reader::Reader;
+use stream::Top;
 use value::Depth;
 pub use write::write_logs;
 pub use write::write_traces;
@@ -142,12 +144,12 @@ fn top(
             found = true;
             return reader.list(&mut item);
         }
-        match key {
-            "resourceSpans" | "resource_spans" => other = Some("resourceSpans"),
-            "resourceLogs" | "resource_logs" => other = Some("resourceLogs"),
-            "resourceMetrics" | "resource_metrics" => other = Some("resourceMetrics"),
-            _ => {}
-        }
+        other = match Top::named(key) {
+            Some(Top::Spans) => Some("resourceSpans"),
+            Some(Top::Logs) => Some("resourceLogs"),
+            Some(Top::Metrics) => Some("resourceMetrics"),
+            None => other,
+        };
         reader.skip().map(drop)
     })?;
     reader.end()?;

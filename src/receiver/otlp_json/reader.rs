@@ -13,6 +13,9 @@ use std::fmt::Formatter;
 
 const REPLACED: &str = "invalid utf-8 replaced";
 
+/// The mark of byte order, in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// What stands next in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
@@ -84,12 +87,27 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes: bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes),
-            at: 0,
-            notes: Vec::new(),
-            structs: MAX_STRUCTS,
+        Self::starting(bytes, 0)
+    }
+
+    /// Reads from a place on; places in faults are counted from the beginning.
+    pub(super) fn starting(bytes: &'a [u8], at: usize) -> Self {
+        let mut reader = Self { bytes, at, notes: Vec::new(), structs: MAX_STRUCTS };
+        if reader.rest().starts_with(MARK) {
+            reader.at += MARK.len();
         }
+        reader
+    }
+
+    /// Goes to the next value, and says where that is.
+    pub(super) fn begin(&mut self) -> usize {
+        self.space();
+        self.at
+    }
+
+    /// Where it stands.
+    pub(super) fn place(&self) -> usize {
+        self.at
     }
 
     /// Counts the memory of a struct, so that `{},{},{},` cannot become gigabytes.
