@@ -31,6 +31,7 @@ use crate::lake::store::Patience;
 use crate::lake::store::Store;
 use crate::lake::upload::Uploader;
 use crate::metrics::Metrics;
+use crate::metrics::Settled;
 use crate::net::BindError;
 use crate::receiver;
 use crate::receiver::Accept;
@@ -40,6 +41,7 @@ use crate::redact::Key;
 use crate::redact::Policy;
 use crate::redact::Redactor;
 use crate::road;
+use crate::road::Mended;
 use crate::road::Road;
 use crate::stop::Cause;
 use crate::stop::Stage;
@@ -114,6 +116,7 @@ async fn run(config: Config, metrics: Arc<Metrics>, instance: &str) -> Result<()
     })?;
     let outbox = Outbox::open(Arc::clone(&disk), &config.data_dir.join("outbox")).context("open the outbox");
     let outbox = Arc::new(outbox.map_err(storage)?);
+    let mended = Road::mend(config.fold(), &wal::Files::of(&home), &outbox).map_err(storage)?;
     let floor = Road::floor(&outbox).map_err(storage)?;
     let opened = wal::open(&home, floor, &log(&config), Arc::clone(&clock)).map_err(storage)?;
     let writer = home.writer().to_string().parse().context("the writer's name").map_err(storage)?;
@@ -132,8 +135,9 @@ async fn run(config: Config, metrics: Arc<Metrics>, instance: &str) -> Result<()
     let files = opened.wal.files().clone();
     let road = Road::open(fold, road_settings, files.clone(), Arc::clone(&outbox), &opened.found.old);
     let road = road.map_err(storage)?;
-    metrics.recovered(recovered(&opened.found, &road, &outbox).map_err(storage)?);
-    tell_damage(&opened.found);
+    metrics.recovered(recovered(&opened.found, &road, &outbox).map_err(storage)? + mended.set_aside);
+    metrics.settled(&Settled { quarantined: mended.set_aside, ..Settled::default() });
+    tell_damage(&opened.found, mended);
 
     let doors = doors(&config);
     let mapper = Arc::new(config.mapping());
@@ -149,18 +153,25 @@ async fn run(config: Config, metrics: Arc<Metrics>, instance: &str) -> Result<()
         tracing::warn!("{}", chain(&error));
         None
     });
-    let shown = Shown {
-        metrics: Arc::clone(&metrics),
-        readiness: Arc::clone(&readiness),
-        refresh: back::refresh(opened.wal.clone(), Arc::clone(&metrics), Arc::clone(&readiness)),
-    };
-    let pages = admin::bind(&config.admin_endpoint, shown).await.map_err(bound)?;
-
     let store = Store::new(Arc::new(remote), Patience::default(), Arc::clone(&metrics));
     let at_once = usize::try_from(config.store.concurrency).unwrap_or(usize::MAX);
     let (url, writer) = (config.store_url(), road.writer().clone());
     let uploader = Uploader::new(Arc::clone(&outbox), store, Arc::clone(&clock), Arc::clone(&metrics), at_once);
     let uploader = uploader.probing(writer);
+    let shown = Shown {
+        metrics: Arc::clone(&metrics),
+        readiness: Arc::clone(&readiness),
+        report: uploader.report(),
+        refresh: back::refresh(
+            opened.wal.clone(),
+            Arc::clone(&outbox),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            Arc::clone(&readiness),
+        ),
+    };
+    let pages = admin::bind(&config.admin_endpoint, shown).await.map_err(bound)?;
+
     let say = Arc::new(Say::new(&config, &url, Arc::clone(&metrics), uploader.report(), Arc::clone(&clock)));
     let back = Arc::new(Back {
         wal: opened.wal.clone(),
@@ -368,7 +379,18 @@ fn recovered(found: &wal::Found, road: &Road, outbox: &Outbox) -> anyhow::Result
     Ok(records)
 }
 
-fn tell_damage(found: &wal::Found) {
+fn tell_damage(found: &wal::Found, mended: Mended) {
+    if mended.adopted > 0 {
+        let records = mended.adopted;
+        tracing::warn!(records, "open records were found again in the log without the carry that knew them");
+    }
+    if mended.set_aside > 0 {
+        let records = mended.set_aside;
+        tracing::error!(
+            records,
+            "nobody can tell which of the log's records have landed: its files are kept in data.dir/wal/*.aside"
+        );
+    }
     if found.torn_bytes > 0 {
         let bytes = found.torn_bytes;
         tracing::warn!(bytes, "a torn tail of the log was cut: what was in it had not been acknowledged");

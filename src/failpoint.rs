@@ -56,6 +56,10 @@ pub enum Mutation {
     ExistsIsSuccess,
     /// A sync that failed is tried again.
     SyncAgain,
+    /// What is read of the outbox is not held against its hash.
+    NoCheck,
+    /// The carry's change leaves out what is open no more.
+    NothingCloses,
 }
 
 impl Point {
@@ -90,7 +94,7 @@ impl Point {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::AckBeforeSync,
         Self::NoRename,
         Self::ManifestFirst,
@@ -101,6 +105,8 @@ impl Mutation {
         Self::CarryDeleted,
         Self::ExistsIsSuccess,
         Self::SyncAgain,
+        Self::NoCheck,
+        Self::NothingCloses,
     ];
 }
 

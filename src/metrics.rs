@@ -167,6 +167,8 @@ pub struct Metrics {
     pub disk_free_bytes: Gauge,
     /// Traces that are still open.
     pub open_traces: Gauge,
+    /// Arrival of the oldest record of an open trace, microseconds since 1970; 0 without one.
+    pub oldest_open_micros: Gauge,
     /// Arrival of the oldest buffered record, microseconds since 1970; 0 without one.
     pub oldest_buffered_micros: Gauge,
     /// When a manifest was last written, microseconds since 1970; 0 before the first.
@@ -204,6 +206,7 @@ impl Default for Metrics {
             parked_entries: Gauge::default(),
             disk_free_bytes: Gauge::default(),
             open_traces: Gauge::default(),
+            oldest_open_micros: Gauge::default(),
             oldest_buffered_micros: Gauge::default(),
             last_commit_micros: Gauge::default(),
             commits: Count::default(),

@@ -4,6 +4,10 @@
 //! and tombstones into one entry, whose rename is the commit point. Then segments that hold nothing open are deleted.
 //! After a crash at any place the same step is taken again and gives the same bytes.
 
+mod state;
+
+pub use state::Mended;
+
 use crate::event::carry::Carry;
 use crate::failpoint;
 use crate::failpoint::Point;
@@ -11,6 +15,7 @@ use crate::fold;
 use crate::fold::Fold;
 use crate::fold::Past;
 use crate::fold::account::Account;
+use crate::fold::chain::Links;
 use crate::fold::open::Close;
 use crate::fold::open::Place;
 use crate::fold::open::SegmentId;
@@ -44,6 +49,7 @@ use std::time::Duration;
 
 /// Names of the files beside an entry.
 const CARRY: &str = "carry";
+const CHANGE: &str = "change";
 const WINDOW: &str = "window";
 const TOMBS: &str = "tombs";
 
@@ -112,6 +118,10 @@ pub struct Road {
     settings: Settings,
     /// The last segment whose entry is in place.
     packed: u64,
+    /// How the carry stands beside the entries.
+    links: Links,
+    /// The whole carry before the last: it is kept until the next entry is in place.
+    older: u64,
 }
 
 impl Road {
@@ -126,22 +136,28 @@ impl Road {
         outbox: Arc<Outbox>,
         old: &[FileId],
     ) -> Result<Self, StepError> {
-        let fold = match outbox.last() {
-            None => Fold::new(fold),
-            Some(number) => {
-                let doing = || format!("read the carry of entry {number}");
-                let bytes = outbox.read_beside(number, CARRY).map_err(failed(doing()))?;
-                let carry = Carry::decode(bytes.as_slice()).map_err(io::Error::other).map_err(failed(doing()))?;
-                let earlier = Earlier::new(&files, &outbox);
-                let used: Vec<FileId> = carry.segments.iter().map(|used| file_id(used.number, used.kept)).collect();
-                let fold = Fold::restore(fold, carry, &earlier).map_err(failed(doing()))?;
-                for file in old.iter().filter(|file| !used.contains(file)) {
-                    files.remove(*file).map_err(failed(format!("remove {file}")))?;
-                }
-                fold
-            }
+        let Some(number) = outbox.last() else {
+            let (fold, links) = (Fold::new(fold), Links::default());
+            return Ok(Self { packed: 0, fold, files, outbox, settings, links, older: 0 });
         };
-        Ok(Self { packed: fold.segment(), fold, files, outbox, settings })
+        let doing = || format!("read the carry of entry {number}");
+        let state::State { carry, links } = last_state(&outbox).map_err(failed(doing()))?;
+        let earlier = Earlier::new(&files, &outbox);
+        let used: Vec<FileId> = carry.segments.iter().map(|used| file_id(used.number, used.kept)).collect();
+        let fold = Fold::restore(fold, carry, &earlier).map_err(failed(doing()))?;
+        for file in old.iter().filter(|file| !used.contains(file)) {
+            files.remove(*file).map_err(failed(format!("remove {file}")))?;
+        }
+        Ok(Self { packed: fold.segment(), fold, files, outbox, settings, links, older: links.whole })
+    }
+
+    /// Sees to it that the carry of the highest entry can be read: where damage has taken it, it is made anew from what
+    /// is left. To be called before anything else is read.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn mend(fold: fold::Settings, files: &Files, outbox: &Outbox) -> Result<Mended, StepError> {
+        state::mend(fold, files, outbox).map_err(failed(String::from("make the lost carry anew")))
     }
 
     /// Sequence number, segment and time up to which an outbox without a process has come.
@@ -150,9 +166,7 @@ impl Road {
     /// When the highest carry cannot be read.
     pub fn floor(outbox: &Outbox) -> Result<Floor, StepError> {
         let Some(number) = outbox.last() else { return Ok(Floor::default()) };
-        let doing = || format!("read the carry of entry {number}");
-        let bytes = outbox.read_beside(number, CARRY).map_err(failed(doing()))?;
-        let carry = Carry::decode(bytes.as_slice()).map_err(io::Error::other).map_err(failed(doing()))?;
+        let carry = last_state(outbox).map_err(failed(format!("read the carry of entry {number}")))?.carry;
         Ok(Floor {
             segment: carry.segment,
             next_sequence: carry.next_sequence,
@@ -210,16 +224,20 @@ impl Road {
             keep(&self.files, number, now, &folded.copies).map_err(failed(format!("keep open records of {file}")))?;
         failpoint::reached(Point::RoadAfterKept);
         drop(segment);
-        let (carry, unused) = self.fold.carry(&places, kept_bytes, &folded.copies);
+        let base = (!self.links.is_over(self.fold.carry_size())).then_some(self.packed);
+        let (carry, unused) = self.fold.carry(&places, kept_bytes, &folded.copies, base);
         let mut stepped = Stepped { damaged, waiting: folded.waiting, now, ..self.now(number) };
         folded.batches.values().for_each(|batch| stepped.account.add(&batch.account));
         let bytes = carry.encode_to_vec();
-        let beside: [(&str, &[u8]); 3] = [(CARRY, &bytes), (WINDOW, &folded.window), (TOMBS, &folded.tombs)];
+        let name = if base.is_none() { CARRY } else { CHANGE };
+        let beside: [(&str, &[u8]); 3] = [(name, &bytes), (WINDOW, &folded.window), (TOMBS, &folded.tombs)];
         let beside: Vec<_> = beside.into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect();
         stepped.packed =
             pack::pack(&self.outbox, &self.settings.encode, &self.settings.writer, number, folded.batches, &beside)
                 .map_err(failed(format!("write entry {number} of the outbox")))?;
         self.packed = number;
+        self.older = self.links.whole;
+        self.links.add(&carry, bytes.len());
         failpoint::reached(Point::RoadBeforeTrim);
         for id in unused {
             let file = file_id(id.number, id.kept);
@@ -244,18 +262,28 @@ impl Road {
         }
     }
 
-    /// Removes files beside entries that this carry does not point to.
+    /// Removes files beside entries that this carry does not point to. It may be a change: then what it leaves out is
+    /// needed.
     fn clean(&self, carry: &Carry) -> io::Result<()> {
+        let is_change = carry.base != 0;
         let windows: HashSet<u64> = carry.window.iter().map(|part| part.segment).collect();
         let tombs: HashSet<u64> = carry.tombs.iter().map(|part| part.segment).collect();
-        let open = carry.traces.iter().flat_map(|trace| &trace.tombs).map(|place| place.segment);
-        let tombs: HashSet<u64> = open.chain(tombs).collect();
+        let open: HashSet<u64> = self.fold.open_tombs().collect();
+        let known = |segment: u64, from: u64| is_change && (from..=carry.base).contains(&segment);
         self.outbox.clean(&|segment, name| match name {
-            WINDOW => windows.contains(&segment),
-            TOMBS => tombs.contains(&segment),
+            CARRY | CHANGE => segment >= self.older,
+            WINDOW => windows.contains(&segment) || known(segment, carry.window_from),
+            TOMBS => tombs.contains(&segment) || known(segment, carry.tombs_from) || open.contains(&segment),
             _ => false,
         })
     }
+}
+
+/// The state after the last entry.
+fn last_state(outbox: &Outbox) -> io::Result<state::State> {
+    let state = state::read(outbox)?;
+    let is_last = |state: &state::State| Some(state.carry.segment) == outbox.last();
+    state.filter(is_last).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is damaged, and so is its copy"))
 }
 
 /// The records of a segment.
@@ -361,12 +389,24 @@ impl<'a> Earlier<'a> {
         Self { files, outbox, keys: RefCell::default() }
     }
 
+    /// A file beside an entry. Damage to both of it is told, and costs what was in it.
+    fn read(&self, segment: u64, name: &str, cost: &str) -> io::Result<Vec<u8>> {
+        match self.outbox.read_beside(segment, name) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+                tracing::error!(segment, file = name, "a file of the outbox is damaged, and so is its copy: {cost}");
+                Ok(Vec::new())
+            }
+            read => read,
+        }
+    }
+
     fn keys(&self, segment: u64) -> io::Result<Rc<Vec<u128>>> {
         let mut cached = self.keys.borrow_mut();
         if let Some((_, keys)) = cached.iter().find(|(cached, _)| *cached == segment) {
             return Ok(Rc::clone(keys));
         }
-        let keys = Rc::new(window::decode_keys(&self.outbox.read_beside(segment, WINDOW)?));
+        let bytes = self.read(segment, WINDOW, "its resends are not recognised any more")?;
+        let keys = Rc::new(window::decode_keys(&bytes));
         if cached.len() >= CACHED_PARTS {
             cached.pop_front();
         }
@@ -390,6 +430,6 @@ impl Past for Earlier<'_> {
     }
 
     fn tombs(&self, segment: u64) -> io::Result<Vec<u8>> {
-        self.outbox.read_beside(segment, TOMBS)
+        self.read(segment, TOMBS, "late records of its traces are read by themselves")
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod telemetry;
 
+use crate::lake::upload::Report;
 use crate::metrics::Metrics;
 use crate::metrics::Status;
 use crate::net;
@@ -64,7 +65,9 @@ pub struct Shown {
     pub metrics: Arc<Metrics>,
     /// Whether it is ready.
     pub readiness: Arc<Readiness>,
-    /// Brings both up to date.
+    /// What uploads have to say.
+    pub report: Arc<Mutex<Report>>,
+    /// Brings all of it up to date.
     pub refresh: Refresh,
 }
 
@@ -145,6 +148,8 @@ struct Page {
     version: &'static str,
     ready: bool,
     not_ready: Vec<String>,
+    /// What the store refuses, and why.
+    store: Report,
     #[serde(flatten)]
     status: Status,
 }
@@ -153,7 +158,8 @@ async fn status(State(shown): State<Shown>) -> Json<Page> {
     (shown.refresh.0)();
     let not_ready = shown.readiness.reasons();
     let version = env!("CARGO_PKG_VERSION");
-    Json(Page { version, ready: not_ready.is_empty(), not_ready, status: shown.metrics.status() })
+    let store = shown.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Json(Page { version, ready: not_ready.is_empty(), not_ready, store, status: shown.metrics.status() })
 }
 
 fn on_panic() -> Response<Body> {

@@ -115,18 +115,18 @@ impl Back {
         self.wal.folded(stepped.segment, stepped.next_deadline);
         self.metrics.open_traces.set(i64::try_from(stepped.open_traces).unwrap_or(i64::MAX));
         self.metrics.dedupe_window_seconds.set(stepped.reach.as_secs());
-        if let Some(oldest) = stepped.oldest {
+        let open = stepped.oldest.map_or(0, |oldest| {
             let age = i64::try_from(stepped.now.since(oldest).as_micros()).unwrap_or(i64::MAX);
-            self.metrics.oldest_buffered_micros.set(self.clock.wall_micros().saturating_sub(age));
-        } else {
-            self.metrics.oldest_buffered_micros.set(if self.outbox.waiting().is_empty() {
-                0
-            } else {
-                self.clock.wall_micros()
-            });
-        }
+            self.clock.wall_micros().saturating_sub(age)
+        });
+        self.metrics.oldest_open_micros.set(open);
+        self.oldest();
         self.say.waiting(stepped.waiting);
         self.packed.notify_one();
+    }
+
+    fn oldest(&self) {
+        oldest(&self.wal, &self.outbox, &self.metrics, self.clock.as_ref());
     }
 
     /// Uploads entries as they come, until no more will come and none waits.
@@ -144,9 +144,7 @@ impl Back {
                 next = uploader.step().instrument(span) => next?,
             };
             self.wal.set_outbox_bytes(self.outbox.backlog().bytes);
-            if self.metrics.ledger().buffered == 0 {
-                self.metrics.oldest_buffered_micros.set(0);
-            }
+            self.oldest();
             let trouble = report.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone();
             let is_well = trouble.is_none();
             match trouble {
@@ -171,9 +169,27 @@ impl Back {
     }
 }
 
+/// Notes when the oldest record arrived that is in the log, in an open trace, or in the outbox.
+fn oldest(wal: &Wal, outbox: &Outbox, metrics: &Metrics, clock: &dyn Clock) {
+    let unfolded = wal.stats().unfolded_since.map(|since| {
+        let age = i64::try_from(clock.monotonic().saturating_sub(since).as_micros()).unwrap_or(i64::MAX);
+        clock.wall_micros().saturating_sub(age)
+    });
+    let open = Some(metrics.oldest_open_micros.get()).filter(|at| *at > 0);
+    let oldest = [unfolded, open, outbox.backlog().since].into_iter().flatten().min();
+    metrics.oldest_buffered_micros.set(oldest.unwrap_or(0));
+}
+
 /// What is looked up only when a page is asked for.
-pub(super) fn refresh(wal: Wal, metrics: Arc<Metrics>, readiness: Arc<Readiness>) -> Refresh {
+pub(super) fn refresh(
+    wal: Wal,
+    outbox: Arc<Outbox>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+) -> Refresh {
     Refresh::new(move || {
+        oldest(&wal, &outbox, &metrics, clock.as_ref());
         let stats = wal.stats();
         metrics.wal_bytes.set(stats.used);
         metrics.disk_free_bytes.set(stats.free);

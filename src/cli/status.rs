@@ -7,6 +7,7 @@ use crate::cli::plain;
 use crate::cli::store;
 use crate::clock::Clock as _;
 use crate::clock::SystemClock;
+use crate::lake::upload::Report;
 use crate::metrics::Status;
 use ::http::Request;
 use ::http::StatusCode;
@@ -41,6 +42,8 @@ pub struct Arguments {
 struct Page {
     version: String,
     not_ready: Vec<String>,
+    #[serde(default)]
+    store: Report,
     #[serde(flatten)]
     status: Status,
 }
@@ -147,6 +150,14 @@ fn lines(admin: &str, before: &Status, page: &Page, seconds: f64, now: i64) -> V
             oldest.unwrap_or_default(),
         ],
     ));
+    for (segment, prefixes) in &page.store.parked {
+        for (prefix, why) in prefixes {
+            let prefix = if prefix.is_empty() { String::new() } else { format!("prefix {prefix}") };
+            let why =
+                plain::line(&format!("entry {segment} {prefix}")).trim_end().to_owned() + ": " + &plain::line(why);
+            out.push(row("parked", &[why]));
+        }
+    }
     out.push(row("open traces", &[now_is.open_traces.to_string()]));
     let last = now_is.last_commit_micros.map_or("none yet".to_owned(), |micros| ago(micros, now));
     out.push(row(
@@ -210,7 +221,9 @@ mod tests {
         metrics.outbox_entries.set(3);
         metrics.last_commit_micros.set(1_000_000);
         let not_ready = vec!["store: \u{1b}gone".to_owned()];
-        let page = Page { version: "0.1.0".to_owned(), not_ready, status: metrics.status() };
+        let why = [("team".to_owned(), "403 \u{1b}".to_owned()), (String::new(), "another object".to_owned())];
+        let store = Report { parked: [(12, why.into())].into(), ..Report::default() };
+        let page = Page { version: "0.1.0".to_owned(), not_ready, store, status: metrics.status() };
         let lines = lines("here:1", &before, &page, 2.0, 61_000_000);
         let text = lines.join("\n");
         for said in [
@@ -222,6 +235,8 @@ mod tests {
             "751.0 records/s",
             "in 3 entries",
             "1m ago",
+            "entry 12 prefix team: 403 \\u{1b}",
+            "entry 12: another object",
         ] {
             assert!(text.contains(said), "{said} is not in:\n{text}");
         }

@@ -22,8 +22,8 @@ pub use record::{Head, Record};
 /// What the fold keeps between segments, as messages of `carry.proto`.
 pub mod carry {
     pub use super::generated::{
-        Carry, Chain, Context, Facts, LandedCall, OpenRecord, OpenTrace, SegmentUse, Tomb, TombPart, TombPlace,
-        WindowPart,
+        Carry, Chain, Context, Facts, LandedCall, Move, OpenRecord, OpenTrace, SegmentUse, Tomb, TombPart, TombPlace,
+        TraceName, WindowPart,
     };
 }
 

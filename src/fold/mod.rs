@@ -11,6 +11,7 @@
 
 pub mod account;
 pub mod assemble;
+pub mod chain;
 pub mod open;
 pub mod tombs;
 pub mod window;
@@ -66,7 +67,7 @@ pub trait Past {
     /// The keys that the entry of this segment added to the resend window.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// When they cannot be read. Those that were lost to damage are none.
     fn window_keys(&self, segment: u64) -> io::Result<Vec<u128>>;
 
     /// Whether the entry of this segment added this key.
@@ -97,6 +98,13 @@ pub struct Incoming<'a> {
     pub arrival: u64,
     /// Its number among all input records of this writer. Damage leaves gaps.
     pub sequence: u64,
+}
+
+impl Incoming<'_> {
+    fn place(&self, segment: SegmentId) -> Place {
+        let length = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        Place { segment, envelope: self.envelope_at, offset: self.at, length }
+    }
 }
 
 /// A sealed segment.
@@ -235,6 +243,14 @@ impl Fold {
         })
     }
 
+    /// About how many bytes a whole carry takes.
+    pub fn carry_size(&self) -> usize {
+        const RECORD: usize = 110;
+        const PART: usize = 16;
+        let parts = self.window.parts().len() + self.tombs.parts().len() + self.segments.len() + self.chains.len();
+        self.open.records().count() * RECORD + parts * PART
+    }
+
     /// The last segment that was folded, 0 before the first.
     pub fn segment(&self) -> u64 {
         self.segment
@@ -302,9 +318,15 @@ impl Fold {
     }
 
     /// The carry after the last fold. `copied` are the new places of its `copies`, in their order, and the size of
-    /// the kept segment. Also gives the segments that hold nothing open any more: they may be deleted once the entry
-    /// with this carry is in place.
-    pub fn carry(&mut self, copied: &[Place], kept_bytes: u64, old: &[Place]) -> (Carry, Vec<SegmentId>) {
+    /// the kept segment. It is whole, or the change of the one before that `base` names. Also gives the segments that
+    /// hold nothing open any more: they may be deleted once the entry with this carry is in place.
+    pub fn carry(
+        &mut self,
+        copied: &[Place],
+        kept_bytes: u64,
+        old: &[Place],
+        base: Option<u64>,
+    ) -> (Carry, Vec<SegmentId>) {
         let moved: HashMap<(SegmentId, u64), Place> =
             old.iter().zip(copied).map(|(from, to)| ((from.segment, from.offset), *to)).collect();
         for record in self.open.records_mut() {
@@ -321,17 +343,64 @@ impl Fold {
         let segments =
             self.segments.iter().map(|(id, bytes)| SegmentUse { number: id.number, kept: id.kept, bytes: *bytes });
         let chains = self.chains.iter().map(|(prefix, segment)| Chain { prefix: prefix.clone(), segment: *segment });
-        let carry = Carry {
+        let mut carry = Carry {
             segment: self.segment,
             next_sequence: self.next_sequence,
             now: self.now,
-            traces: self.open.to_carry(),
             segments: segments.collect(),
             window: self.window.parts(),
             tombs: self.tombs.parts(),
             chains: chains.collect(),
+            ..Carry::default()
         };
+        match base {
+            None => carry.traces = self.open.to_carry(),
+            Some(base) => {
+                let new: HashSet<(SegmentId, u64)> = copied.iter().map(|to| (to.segment, to.offset)).collect();
+                let is_moved = |place: Place| new.contains(&(place.segment, place.offset));
+                (carry.closed, carry.traces) = self.open.to_change(is_moved);
+                if failpoint::has(Mutation::NothingCloses) {
+                    carry.closed.clear();
+                }
+                carry.base = base;
+                carry.window_from = carry.window.first().map_or(self.segment + 1, |part| part.segment);
+                carry.tombs_from = carry.tombs.first().map_or(self.segment + 1, |part| part.segment);
+                carry.segments.retain(|used| used.number > base);
+                carry.window.retain(|part| part.segment > base);
+                carry.tombs.retain(|part| part.segment > base);
+                carry.chains.retain(|chain| chain.segment > base);
+            }
+        }
         (carry, unused)
+    }
+
+    /// Tombstone files that open traces point to.
+    pub fn open_tombs(&self) -> impl Iterator<Item = u64> {
+        self.open.tombs()
+    }
+
+    /// Says that a segment may hold open records.
+    pub fn hold(&mut self, segment: SegmentId, bytes: u64) {
+        self.segments.insert(segment, bytes);
+    }
+
+    /// Takes up a record that is open although the carry that knew it is lost; to be called in order of arrival.
+    /// `false` for one that waits for nothing.
+    ///
+    /// # Errors
+    /// Invalid data where it cannot be read.
+    pub fn adopt(&mut self, segment: SegmentId, incoming: &Incoming<'_>, clashes: bool) -> io::Result<bool> {
+        let envelope = Envelope::decode(incoming.envelope).map_err(invalid)?;
+        let head = Head::read(incoming.bytes).map_err(invalid)?;
+        let Some(id) = waits_as(&envelope, &head) else { return Ok(false) };
+        let resend_key = resend_key(&envelope, &head);
+        let mut record =
+            OpenRecord::new(incoming.place(segment), incoming.sequence, incoming.arrival, resend_key, &head);
+        record.clashes = clashes;
+        let key = TraceKey { prefix: envelope.prefix.unwrap_or_default(), tenant: envelope.tenant, id };
+        let before = if self.open.has(&key) { None } else { self.tombs.find(&key, self.now) };
+        self.open.insert(key, record, || before);
+        Ok(true)
     }
 
     /// Indexes the segment's records, but for resends, dead ones and those that wait for nothing. Gives the keys of
@@ -378,16 +447,9 @@ impl Fold {
                     keys.push(own);
                 }
             }
-            let place = Place {
-                segment: this,
-                envelope: incoming.envelope_at,
-                offset: incoming.at,
-                length: u32::try_from(incoming.bytes.len()).unwrap_or(u32::MAX),
-            };
-            let mut record = OpenRecord::new(place, number, incoming.arrival, resend_key, &head);
+            let mut record = OpenRecord::new(incoming.place(this), number, incoming.arrival, resend_key, &head);
             record.clashes = clashes;
-            let id = head.trace.or_else(|| (head.waits_for != 0).then(|| awaited(&envelope, head.waits_for)));
-            match id {
+            match waits_as(&envelope, &head) {
                 Some(id) => {
                     let key = TraceKey { tenant: envelope.tenant.clone(), prefix, id };
                     let reopened = || self.tombs.find(&key, self.now);
@@ -606,6 +668,11 @@ fn mark_clash(record: &mut Record) {
     record.partial.details.push(Entry { key: "dedupe".to_owned(), json: "\"id_conflict\"".to_owned() });
 }
 
+/// What a record is grouped under while it waits; `None` for one that waits for nothing.
+fn waits_as(envelope: &Envelope, head: &Head) -> Option<[u8; 16]> {
+    head.trace.or_else(|| (head.waits_for != 0).then(|| awaited(envelope, head.waits_for)))
+}
+
 /// The group of posted events that wait for one another.
 fn awaited(envelope: &Envelope, waits_for: u64) -> [u8; 16] {
     let mut hasher = Xxh3::new();
@@ -616,6 +683,10 @@ fn awaited(envelope: &Envelope, waits_for: u64) -> [u8; 16] {
 
 fn tomb_facts(past: &dyn Past, place: crate::event::carry::TombPlace) -> io::Result<Vec<u8>> {
     let bytes = past.tombs(place.segment)?;
+    if bytes.is_empty() {
+        // Lost to damage: late records are then read by themselves.
+        return Ok(Vec::new());
+    }
     let offset = usize::try_from(place.offset).unwrap_or(usize::MAX);
     let mut rest = bytes.get(offset..).ok_or_else(|| io::Error::other("tombstone is beyond its file"))?;
     let tomb = crate::event::carry::Tomb::decode_length_delimited(&mut rest).map_err(io::Error::other)?;

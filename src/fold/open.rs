@@ -115,6 +115,8 @@ pub struct OpenTrace {
     pub tombs: Vec<carry::TombPlace>,
     /// Log time of the arrival that finished it.
     finished: Option<u64>,
+    /// How many of its records the last carry knows.
+    carried: usize,
 }
 
 impl OpenTrace {
@@ -215,6 +217,8 @@ pub struct Open {
     traces: BTreeMap<TraceKey, OpenTrace>,
     keys: HashSet<u128>,
     records: usize,
+    /// Traces that the last carry knows and that are open no more.
+    closed: Vec<TraceKey>,
 }
 
 impl Open {
@@ -224,6 +228,7 @@ impl Open {
         for trace in traces {
             let (key, mut trace) = from_carry(trace);
             trace.finished = trace.finished_at();
+            trace.carried = trace.records.len();
             open.records += trace.records.len();
             open.keys.extend(trace.records.iter().map(|record| record.resend_key));
             open.traces.insert(key, trace);
@@ -231,9 +236,43 @@ impl Open {
         open
     }
 
-    /// The index for the carry.
-    pub fn to_carry(&self) -> Vec<carry::OpenTrace> {
-        self.traces.iter().map(|(key, trace)| to_carry(key, trace)).collect()
+    /// The index for a carry that is whole.
+    pub fn to_carry(&mut self) -> Vec<carry::OpenTrace> {
+        self.closed.clear();
+        let traces = self.traces.iter_mut();
+        traces
+            .map(|(key, trace)| {
+                trace.carried = trace.records.len();
+                to_carry(key, trace, 0, Vec::new())
+            })
+            .collect()
+    }
+
+    /// What the last carry does not know: traces that are open no more; new records, and those of which `is_moved`
+    /// says that they stand elsewhere now.
+    pub fn to_change(&mut self, is_moved: impl Fn(Place) -> bool) -> (Vec<carry::TraceName>, Vec<carry::OpenTrace>) {
+        let mut changed = Vec::new();
+        for (key, trace) in &mut self.traces {
+            let known = trace.records.iter().take(trace.carried).enumerate();
+            let moved = known.filter(|(_, record)| is_moved(record.place)).map(|(at, record)| carry::Move {
+                record: u32::try_from(at).unwrap_or(u32::MAX),
+                segment: record.place.segment.number,
+                kept: record.place.segment.kept,
+                envelope: record.place.envelope,
+                offset: record.place.offset,
+            });
+            let moved: Vec<carry::Move> = moved.collect();
+            if trace.carried < trace.records.len() || !moved.is_empty() {
+                changed.push(to_carry(key, trace, trace.carried, moved));
+                trace.carried = trace.records.len();
+            }
+        }
+        let closed = std::mem::take(&mut self.closed).into_iter().map(|key| carry::TraceName {
+            tenant: key.tenant,
+            prefix: key.prefix,
+            key: key.id.to_vec(),
+        });
+        (closed.collect(), changed)
     }
 
     /// Number of open traces.
@@ -286,6 +325,11 @@ impl Open {
     /// All records, to give them new places.
     pub fn records_mut(&mut self) -> impl Iterator<Item = &mut OpenRecord> {
         self.traces.values_mut().flat_map(|trace| trace.records.iter_mut())
+    }
+
+    /// Files of tombstones that traces here point to.
+    pub fn tombs(&self) -> impl Iterator<Item = u64> {
+        self.traces.values().flat_map(|trace| trace.tombs.iter().map(|place| place.segment))
     }
 
     /// Log times of the first arrival of the oldest trace.
@@ -425,6 +469,9 @@ impl Open {
     fn remove(&mut self, key: &TraceKey) -> Option<OpenTrace> {
         let trace = self.traces.remove(key)?;
         self.records -= trace.records.len();
+        if trace.carried > 0 {
+            self.closed.push(key.clone());
+        }
         for record in &trace.records {
             self.keys.remove(&record.resend_key);
         }
@@ -474,9 +521,9 @@ fn is_due(trace: &OpenTrace, now: u64, patience: Patience, close: Close) -> Opti
     None
 }
 
-fn to_carry(key: &TraceKey, trace: &OpenTrace) -> carry::OpenTrace {
+fn to_carry(key: &TraceKey, trace: &OpenTrace, known: usize, moved: Vec<carry::Move>) -> carry::OpenTrace {
     let id = |id: Option<[u8; 8]>| id.map(|id| id.to_vec()).unwrap_or_default();
-    let records = trace.records.iter().map(|record| carry::OpenRecord {
+    let records = trace.records.iter().skip(known).map(|record| carry::OpenRecord {
         segment: record.place.segment.number,
         kept: record.place.segment.kept,
         envelope: record.place.envelope,
@@ -506,6 +553,7 @@ fn to_carry(key: &TraceKey, trace: &OpenTrace) -> carry::OpenTrace {
         root_came: trace.root_came,
         tombs: trace.tombs.clone(),
         records: records.collect(),
+        moved,
     }
 }
 
@@ -544,6 +592,7 @@ fn from_carry(trace: carry::OpenTrace) -> (TraceKey, OpenTrace) {
         root_came: trace.root_came,
         tombs: trace.tombs,
         finished: None,
+        carried: 0,
     };
     (key, open)
 }

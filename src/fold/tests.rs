@@ -78,6 +78,8 @@ struct Story {
     sequence: u64,
     now: u64,
     envelope: Vec<u8>,
+    /// The carry of the last fold.
+    carry: Option<Carry>,
 }
 
 impl Story {
@@ -89,6 +91,7 @@ impl Story {
             sequence: 1,
             now: 0,
             envelope: envelope.encode_to_vec(),
+            carry: None,
         }
     }
 
@@ -138,11 +141,24 @@ impl Story {
             self.past.blobs.insert((kept, 0), self.envelope.clone());
             places.push(Place { segment: kept, envelope: 0, offset, length: from.length });
         }
-        let (carry, unused) = self.fold.carry(&places, 1 << 10, &folded.copies);
+        let base = self.carry.as_ref().map(|carry| carry.segment);
+        let (carry, unused) = self.fold.carry(&places, 1 << 10, &folded.copies, base);
         for id in unused {
             self.past.blobs.retain(|(segment, _), _| *segment != id);
         }
         let carry = Carry::decode(carry.encode_to_vec().as_slice()).unwrap();
+        let (whole, _) = self.fold.carry(&[], 0, &[], None);
+        // What changed, applied to what was before, is what is now.
+        let carry = match self.carry.take() {
+            None => carry,
+            Some(before) => {
+                let mut chain = chain::Chain::new(before).unwrap();
+                chain.change(carry).unwrap();
+                chain.finish()
+            }
+        };
+        assert_eq!(carry, whole);
+        self.carry = Some(carry.clone());
         self.fold = Fold::restore(settings(), carry, &self.past).unwrap();
         folded
     }
@@ -163,6 +179,57 @@ fn a_trace_is_emitted_when_its_root_has_ended_and_lingered() {
     assert!(names(&story.tell(6, &[])).is_empty());
     assert_eq!(names(&story.tell(1, &[])).len(), 2);
     assert!(story.fold.open_traces() == 0);
+}
+
+#[test]
+fn a_change_of_another_carry_is_refused() {
+    let mut story = Story::new();
+    story.tell(1, &[span(1, 2, Some(1))]);
+    let whole = story.carry.clone().unwrap();
+    let change = |base, moved| {
+        let moved = vec![crate::event::carry::Move { record: moved, ..Default::default() }];
+        let trace = crate::event::carry::OpenTrace { records: vec![], moved, ..whole.traces[0].clone() };
+        Carry { base, segment: 2, traces: vec![trace], ..Carry::default() }
+    };
+    for (base, moved, is_taken) in [(1, 0, true), (0, 0, false), (2, 0, false), (1, 1, false)] {
+        let mut chain = chain::Chain::new(whole.clone()).unwrap();
+        assert_eq!(chain.change(change(base, moved)).is_ok(), is_taken, "{base} {moved}");
+        assert_eq!(chain.segment(), if is_taken { 2 } else { 1 });
+    }
+    assert!(chain::Chain::new(change(1, 0)).is_err());
+}
+
+#[test]
+fn what_is_written_of_a_trace_does_not_grow_with_its_age() {
+    let mut fold = Fold::new(settings());
+    let mut links = chain::Links::default();
+    let mut past = Memory::default();
+    let (mut written, mut whole) = (0, 0);
+    let envelope = Envelope { tenant: "t".into(), door: "otlp".into(), ..Envelope::default() }.encode_to_vec();
+    let mut parts = Vec::new();
+    for number in 1..=1000u64 {
+        let mut child = span(1, 2, Some(1));
+        child.row.as_mut().unwrap().span_id = Some(format!("{:016x}", number + 10));
+        let bytes = Record::encode(0, &child);
+        let at =
+            Incoming { envelope_at: 0, envelope: &envelope, at: 64, bytes: &bytes, arrival: number, sequence: number };
+        let records = vec![at];
+        let segment =
+            Segment { number, next_sequence: number + 1, bytes: 200, records, now: number, close: Close::ByRule };
+        let folded = fold.fold(&segment, &past).unwrap();
+        past.windows.insert(number, window::decode_keys(&folded.window));
+        let base = (!links.is_over(fold.carry_size())).then_some(number - 1);
+        let (carry, _) = fold.carry(&[], 0, &[], base);
+        let bytes = carry.encoded_len();
+        links.add(&carry, bytes);
+        written += bytes;
+        whole = fold.carry_size();
+        parts.push(bytes);
+    }
+    assert_eq!(fold.open_records(), 1000);
+    // One record is some 130 bytes of index. Written whole each time, it would be 50 MB.
+    assert!(whole > 80_000 && written < 3 * whole, "{written} bytes for {whole}: {parts:?}");
+    println!("{written} bytes over 1000 folds for an index of {whole}");
 }
 
 #[test]

@@ -10,8 +10,13 @@
 //!   carry, window, tombs ...    files beside it, which the fold reads back: bytes without a meaning here
 //!   parked.json                 which prefixes the store refuses for now, and why
 //!   stored.json                 entry.json, renamed when all is stored; the objects are deleted after that
+//!   entry.json.copy carry.copy  the same again
 //! ```
 //!
+//! - Every file but the objects ends in a line with the hash of what is before it: 16 hex digits of XXH3 with the
+//!   entry's number as seed. The index and the files beside an entry stand twice. One that is damaged, cut or gone is
+//!   read from its copy, and written anew; only when both are is it lost. An object is held against the index, and one
+//!   that is damaged parks its entry.
 //! - Files and the folder are synced, then the folder is renamed, then its parent is synced. An entry is whole or it is
 //!   not there.
 //! - Nothing of an entry changes but by the renames and removals above.
@@ -23,6 +28,7 @@ mod tests;
 
 use super::encode::sha256;
 use super::key::Prefix;
+use super::manifest::Range;
 use crate::failpoint;
 use crate::failpoint::Mutation;
 use crate::failpoint::Point;
@@ -38,14 +44,19 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 const INDEX: &str = "entry.json";
 const STORED: &str = "stored.json";
 const PARKED: &str = "parked.json";
 const PART: &str = ".part";
 const TMP: &str = ".tmp";
+/// Ends the name of the second of two equal files.
+const COPY: &str = ".copy";
+/// Bytes of the line that a file ends in.
+const CHECK: usize = 18;
 /// The version of the index.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The outbox of a data directory.
 #[derive(Debug)]
@@ -62,6 +73,8 @@ pub struct Outbox {
 struct Entry {
     state: State,
     bytes: u64,
+    /// When the first record with a row arrived, microseconds since 1970.
+    oldest: Option<i64>,
 }
 
 /// How far an entry has come.
@@ -96,6 +109,10 @@ pub struct Shipment {
     pub manifest: Object,
     /// Input records that the manifest decides.
     pub records: u64,
+    /// Their numbers.
+    pub decided: Vec<Range>,
+    /// When the first of those with a row arrived, microseconds since 1970.
+    pub oldest: Option<i64>,
 }
 
 /// One object.
@@ -131,6 +148,14 @@ pub struct Backlog {
     pub bytes: u64,
     /// The oldest entry that is to be stored.
     pub oldest: Option<u64>,
+    /// When the first record of entries that are to be stored arrived, microseconds since 1970.
+    pub since: Option<i64>,
+}
+
+impl Index {
+    fn oldest(&self) -> Option<i64> {
+        self.shipments.iter().filter_map(|shipment| shipment.oldest).min()
+    }
 }
 
 impl Outbox {
@@ -159,9 +184,13 @@ impl Outbox {
 
     fn take_up(&self, segment: u64) -> io::Result<()> {
         let folder = self.folder(segment);
+        let files = self.disk.list(&folder)?;
         // One that was being removed when the last process ended.
-        if self.disk.list(&folder)?.is_empty() {
+        if files.is_empty() {
             return self.disk.remove_dir(&folder);
+        }
+        for file in files.iter().filter(|file| file.name.ends_with(TMP)) {
+            self.disk.remove_file(&folder.join(&file.name))?;
         }
         let entry = self.look(segment)?;
         self.entries().insert(segment, entry);
@@ -175,12 +204,16 @@ impl Outbox {
     fn look(&self, segment: u64) -> io::Result<Entry> {
         let files = self.disk.list(&self.folder(segment))?;
         let has = |name| files.iter().any(|file| file.name == name);
-        let state = match (has(STORED), has(PARKED)) {
+        // What waits has a manifest at least, and an index or what damage has left of it.
+        let waits = has(INDEX) || files.iter().any(|file| file.name.ends_with(PART));
+        let state = match (has(STORED) || !waits, has(PARKED)) {
             (true, _) => State::Stored,
             (false, true) => State::Parked,
             (false, false) => State::Waiting,
         };
-        Ok(Entry { state, bytes: files.iter().map(|file| file.len).sum() })
+        let index = if state == State::Stored { None } else { self.index(segment).ok() };
+        let oldest = index.and_then(|index| index.oldest());
+        Ok(Entry { state, bytes: files.iter().map(|file| file.len).sum(), oldest })
     }
 
     /// The last entry: the fold goes on behind it.
@@ -188,20 +221,89 @@ impl Outbox {
         self.entries().keys().next_back().copied()
     }
 
+    /// All entries, oldest first.
+    pub fn all(&self) -> Vec<u64> {
+        self.entries().keys().copied().collect()
+    }
+
+    /// Whether a file was put beside an entry.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn has_beside(&self, segment: u64, name: &str) -> io::Result<bool> {
+        let files = match self.disk.list(&self.folder(segment)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            files => files?,
+        };
+        Ok(files.iter().any(|file| file.name.strip_suffix(COPY).unwrap_or(&file.name) == name))
+    }
+
     /// A file beside an entry.
     ///
     /// # Errors
-    /// What the disk says; not found where it was cleaned away.
+    /// What the disk says; not found where it was cleaned away, invalid data where it and its copy are damaged.
     pub fn read_beside(&self, segment: u64, name: &str) -> io::Result<Vec<u8>> {
-        disk::read(self.disk.as_ref(), &self.folder(segment).join(name))
+        self.read_twice(segment, &[name])
     }
 
-    /// A file beside an entry, to be read in parts.
+    /// Puts a file beside an entry that is in place, over what damage has left of it.
     ///
     /// # Errors
-    /// What the disk says; not found where it was cleaned away.
-    pub fn open_beside(&self, segment: u64, name: &str) -> io::Result<Box<dyn disk::File>> {
-        self.disk.open(&self.folder(segment).join(name))
+    /// What the disk says.
+    pub fn put_beside(&self, segment: u64, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let _changing = self.changing.lock();
+        self.replace(segment, &format!("{name}{COPY}"), bytes)?;
+        self.replace(segment, name, bytes)
+    }
+
+    /// Reads a file that stands twice, under the first of the names that is there.
+    fn read_twice(&self, segment: u64, names: &[&str]) -> io::Result<Vec<u8>> {
+        let folder = self.folder(segment);
+        let copies = names.first().map(|name| format!("{name}{COPY}"));
+        let mut failed: Option<(String, io::Error)> = None;
+        for name in names.iter().map(|name| (*name).to_owned()).chain(copies) {
+            let read = disk::read(self.disk.as_ref(), &folder.join(&name));
+            match read.and_then(|bytes| checked(bytes, segment)) {
+                Ok(bytes) => {
+                    if let Some((first, why)) = failed
+                        && name.ends_with(COPY)
+                    {
+                        tracing::warn!(segment, file = first, %why, "a file of the outbox is read from its copy");
+                        self.mend(segment, &first, &bytes)?;
+                    }
+                    return Ok(bytes);
+                }
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+                    // Damage says more than that nothing is there.
+                    if failed.as_ref().is_none_or(|(_, before)| before.kind() == io::ErrorKind::NotFound) {
+                        failed = Some((failed.map_or(name, |(first, _)| first), error));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failed.map_or_else(|| io::ErrorKind::NotFound.into(), |(_, error)| error))
+    }
+
+    /// Writes a file anew of which only the copy could be read. A full disk is no failure: the copy is there.
+    fn mend(&self, segment: u64, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let _changing = self.changing.lock();
+        match self.replace(segment, name, bytes) {
+            // Full, or cleaned away meanwhile.
+            Err(error) if disk::is_full(&error) || error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
+    fn replace(&self, segment: u64, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let folder = self.folder(segment);
+        let new = folder.join(format!("{name}{TMP}"));
+        disk::write(self.disk.as_ref(), &new, &with_check(bytes, segment))?;
+        if name == PARKED {
+            failpoint::reached(Point::OutboxBeforeParked);
+        }
+        self.disk.rename(&new, &folder.join(name))?;
+        self.disk.sync_dir(&folder)
     }
 
     /// Begins an entry. What an earlier attempt left is dropped.
@@ -240,6 +342,7 @@ impl Outbox {
             if entry.state != State::Stored {
                 backlog.entries += 1;
                 backlog.oldest.get_or_insert(*segment);
+                backlog.since = [backlog.since, entry.oldest].into_iter().flatten().min();
             }
             backlog.parked += usize::from(entry.state == State::Parked);
         }
@@ -251,28 +354,26 @@ impl Outbox {
     /// # Errors
     /// What the disk says, and invalid data where the index is no index.
     pub fn index(&self, segment: u64) -> io::Result<Index> {
-        let folder = self.folder(segment);
-        let bytes = match disk::read(self.disk.as_ref(), &folder.join(INDEX)) {
-            // All is stored, and the disk failed before that could be noted here.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                disk::read(self.disk.as_ref(), &folder.join(STORED)).map_err(|_| error)?
-            }
-            read => read?,
-        };
+        // Where all is stored, and the disk failed before that could be noted here, it has its other name.
+        let bytes = self.read_twice(segment, &[INDEX, STORED])?;
         let index: Index = serde_json::from_slice(&bytes).map_err(invalid)?;
-        if index.version > VERSION {
+        if index.version != VERSION {
             return Err(invalid(format!("entry {segment} of the outbox is of version {}", index.version)));
         }
         Ok(index)
     }
 
-    /// Input records that are decided by what is still to be stored of an entry.
+    /// Input records that are decided by what is still to be stored of an entry; 0 where damage has taken its index,
+    /// for then nobody knows.
     ///
     /// # Errors
-    /// What the disk says, and invalid data where the index is no index.
+    /// What the disk says.
     pub fn records(&self, segment: u64) -> io::Result<u64> {
         let stored = self.why_parked(segment)?.unwrap_or_default().stored;
-        let index = self.index(segment)?;
+        let index = match self.index(segment) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => return Ok(0),
+            index => index?,
+        };
         let left = index.shipments.iter().filter(|shipment| !stored.contains(&shipment.prefix));
         Ok(left.map(|shipment| shipment.records).sum())
     }
@@ -295,10 +396,11 @@ impl Outbox {
     /// # Errors
     /// What the disk says.
     pub fn why_parked(&self, segment: u64) -> io::Result<Option<Parked>> {
-        match disk::read(self.disk.as_ref(), &self.folder(segment).join(PARKED)) {
-            // A note that cannot be read is no reason to stop: the entry is tried from its beginning.
+        let bytes = disk::read(self.disk.as_ref(), &self.folder(segment).join(PARKED));
+        match bytes.and_then(|bytes| checked(bytes, segment)) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // A note that cannot be read is no reason to stop: the entry is tried from its beginning.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -310,7 +412,8 @@ impl Outbox {
     /// What the disk says, but that it is full.
     pub fn park(&self, segment: u64, parked: &Parked) -> io::Result<()> {
         let _changing = self.changing.lock();
-        match self.write_parked(segment, parked) {
+        let bytes = serde_json::to_vec(parked).map_err(io::Error::other)?;
+        match self.replace(segment, PARKED, &bytes) {
             Err(error) if disk::is_full(&error) => {}
             result => result?,
         }
@@ -318,16 +421,6 @@ impl Outbox {
             entry.state = State::Parked;
         }
         Ok(())
-    }
-
-    fn write_parked(&self, segment: u64, parked: &Parked) -> io::Result<()> {
-        let folder = self.folder(segment);
-        let bytes = serde_json::to_vec(parked).map_err(io::Error::other)?;
-        let new = folder.join(format!("{PARKED}{TMP}"));
-        disk::write(self.disk.as_ref(), &new, &bytes)?;
-        failpoint::reached(Point::OutboxBeforeParked);
-        self.disk.rename(&new, &folder.join(PARKED))?;
-        self.disk.sync_dir(&folder)
     }
 
     /// Notes that all of an entry is stored, and deletes its objects.
@@ -339,8 +432,12 @@ impl Outbox {
         let folder = self.folder(segment);
         failpoint::reached(Point::OutboxBeforeStored);
         match self.disk.rename(&folder.join(INDEX), &folder.join(STORED)) {
-            // Noted before, by a call that then failed.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Noted before, by a call that then failed; or damage took the index.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if !self.has_beside(segment, STORED)? {
+                    self.replace(segment, STORED, b"{}")?;
+                }
+            }
             result => result?,
         }
         // Before the first object goes: an entry that is to be stored must have all of its own.
@@ -355,14 +452,16 @@ impl Outbox {
         let folder = self.folder(segment);
         let mut left = 0;
         for file in self.disk.list(&folder)? {
-            let is_carry = failpoint::has(Mutation::CarryDeleted) && file.name == "carry";
-            if file.name.ends_with(PART) || file.name.starts_with(PARKED) || is_carry {
+            let is_carry = failpoint::has(Mutation::CarryDeleted)
+                && ["carry", "change"].iter().any(|name| file.name.starts_with(name));
+            let is_over = file.name.starts_with(PARKED) || file.name.starts_with(INDEX);
+            if file.name.ends_with(PART) || is_over || is_carry {
                 self.disk.remove_file(&folder.join(&file.name))?;
             } else {
                 left += file.len;
             }
         }
-        self.entries().insert(segment, Entry { state: State::Stored, bytes: left });
+        self.entries().insert(segment, Entry { state: State::Stored, bytes: left, oldest: None });
         Ok(())
     }
 
@@ -381,8 +480,9 @@ impl Outbox {
             let mut left = 0;
             let mut kept = 0;
             for file in self.disk.list(&folder)? {
-                let ours = file.name.ends_with(PART) || [INDEX, STORED, PARKED].contains(&file.name.as_str());
-                if !ours && !file.name.ends_with(TMP) && !needs(segment, &file.name) {
+                let name = file.name.strip_suffix(COPY).unwrap_or(&file.name);
+                let ours = name.ends_with(PART) || [INDEX, STORED, PARKED].contains(&name);
+                if !ours && !name.ends_with(TMP) && !needs(segment, name) {
                     self.disk.remove_file(&folder.join(&file.name))?;
                     continue;
                 }
@@ -431,24 +531,35 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Adds the manifest of the shipment at hand, which is then complete. `key` is below the store's URL, `records` how
-    /// many input records it decides.
+    /// Adds the manifest of the shipment at hand, which is then complete. `key` is below the store's URL, `decided` the
+    /// input records that it decides, `oldest` when the first of those with a row arrived.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn manifest(&mut self, prefix: &Prefix, key: String, bytes: &[u8], records: u64) -> io::Result<()> {
+    pub fn manifest(
+        &mut self,
+        prefix: &Prefix,
+        key: String,
+        bytes: &[u8],
+        decided: &[Range],
+        oldest: Option<i64>,
+    ) -> io::Result<()> {
         let manifest = self.part(key, bytes)?;
         let files = std::mem::take(&mut self.files);
-        self.index.shipments.push(Shipment { prefix: prefix.to_string(), files, manifest, records });
+        let records = decided.iter().map(|range| range.last.saturating_sub(range.first).saturating_add(1)).sum();
+        let (prefix, decided) = (prefix.to_string(), decided.to_vec());
+        self.index.shipments.push(Shipment { prefix, files, manifest, records, decided, oldest });
         Ok(())
     }
 
-    /// Adds a file beside the entry. Names are plain and end in none of the endings above.
+    /// Adds a file beside the entry, and its copy. Names are plain and end in none of the endings above.
     ///
     /// # Errors
     /// What the disk says.
     pub fn beside(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.write(name, bytes)
+        let bytes = with_check(bytes, self.index.segment);
+        self.write(name, &bytes)?;
+        self.write(&format!("{name}{COPY}"), &bytes)
     }
 
     /// Puts the entry in place: when this returns, it is durable.
@@ -458,7 +569,10 @@ impl Draft<'_> {
     pub fn commit(mut self) -> io::Result<()> {
         let index = serde_json::to_vec(&self.index).map_err(io::Error::other)?;
         let state = if self.index.shipments.is_empty() { State::Stored } else { State::Waiting };
-        self.write(if state == State::Stored { STORED } else { INDEX }, &index)?;
+        match state {
+            State::Stored => self.write(STORED, &with_check(&index, self.index.segment))?,
+            State::Waiting | State::Parked => self.beside(INDEX, &index)?,
+        }
         let (disk, segment) = (self.outbox.disk.as_ref(), self.index.segment);
         disk.sync_dir(&self.dir)?;
         failpoint::reached(Point::OutboxBeforeRename);
@@ -470,7 +584,8 @@ impl Draft<'_> {
             disk.sync_dir(&self.outbox.dir).map_err(disk::never_again)?;
         }
         failpoint::reached(Point::OutboxAfterSync);
-        self.outbox.entries().insert(segment, Entry { state, bytes: self.bytes });
+        let oldest = self.index.oldest();
+        self.outbox.entries().insert(segment, Entry { state, bytes: self.bytes, oldest });
         Ok(())
     }
 
@@ -490,6 +605,23 @@ impl Draft<'_> {
 
 fn segment_of(name: &str) -> Option<u64> {
     if name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_digit()) { name.parse().ok() } else { None }
+}
+
+/// What a file that is not an object is made of: the bytes, and a line with their hash.
+fn with_check(bytes: &[u8], segment: u64) -> Vec<u8> {
+    let line = format!("\n{:016x}\n", xxh3_64_with_seed(bytes, segment));
+    [bytes, line.as_bytes()].concat()
+}
+
+/// What stands before the line with its hash.
+fn checked(mut bytes: Vec<u8>, segment: u64) -> io::Result<Vec<u8>> {
+    let end = bytes.len().checked_sub(CHECK);
+    let whole = end.and_then(|end| bytes.split_at_checked(end)).is_some_and(|(bytes, line)| {
+        let hash = xxh3_64_with_seed(bytes, segment);
+        line == format!("\n{hash:016x}\n").as_bytes()
+    });
+    bytes.truncate(end.unwrap_or(0));
+    if whole || failpoint::has(Mutation::NoCheck) { Ok(bytes) } else { Err(invalid("it is not what was written")) }
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

@@ -74,6 +74,8 @@ fn ship(
     #[cfg(test)]
     let segment = crate::failpoint::key(segment);
     let mut manifest = Manifest::new(writer, segment, batch.previous, &batch.account);
+    let arrivals = batch.rows.iter().map(|row| row.received_at).chain(batch.dead.iter().map(|dead| dead.received_at));
+    let oldest = arrivals.filter(|at| *at > 0).min();
     let mut files = encode::files(settings, writer, segment, batch.rows);
     packed.overflown += files.overflown;
     for file in files.by_ref() {
@@ -91,7 +93,7 @@ fn ship(
         manifest.dead.push(file.facts);
     }
     let key = ManifestKey { prefix: prefix.clone(), writer: writer.clone(), segment };
-    draft.manifest(prefix, key.to_string(), &manifest.to_bytes(), manifest.accounting.decided.total())
+    draft.manifest(prefix, key.to_string(), &manifest.to_bytes(), &manifest.decided, oldest)
 }
 
 #[cfg(test)]

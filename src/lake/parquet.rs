@@ -55,6 +55,8 @@ use parquet::schema::types::Type;
 use prost::Message as _;
 use std::sync::Arc;
 
+/// Columns that files of every version have.
+const ALWAYS: [&str; 5] = ["event_id", "event_type", "timestamp", "conversation_id", "messages"];
 /// Bytes of rows of which columns are built at a time: small enough to stay in a processor's cache.
 const STRETCH: usize = 1 << 20;
 /// Rows of which columns are built at a time.
@@ -284,7 +286,12 @@ pub(super) fn read(file: Bytes, conversation: Option<&str>, columns: &[&str]) ->
 /// When it is no Parquet file, or a column of it is another.
 pub(super) fn check(file: &Bytes) -> Result<u64, ParquetError> {
     let footer = ParquetMetaDataReader::new().parse_and_finish(file)?.file_metadata().clone();
-    fits(footer.schema_descr().root_schema(), &root()?)?;
+    let found = footer.schema_descr().root_schema();
+    fits(found, &root()?)?;
+    let has = |name: &&str| found.get_fields().iter().any(|field| field.name() == *name);
+    if let Some(missing) = ALWAYS.iter().find(|name| !has(name)) {
+        return Err(ParquetError::General(format!("column {missing} is missing, which every version has")));
+    }
     Ok(u64::try_from(footer.num_rows()).unwrap_or_default())
 }
 

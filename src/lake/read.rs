@@ -190,7 +190,11 @@ fn count(file: &manifest::File, bytes: &Bytes) -> Result<u64, ReadError> {
         _ => {
             let mut rows = 0;
             for batch in self::rows(file, bytes.clone(), &Pick::default())? {
-                rows += u64::try_from(batch?.len()).unwrap_or(u64::MAX);
+                let batch = batch?;
+                if batch.iter().any(|row| row.event_id.is_empty() || row.event_type.is_empty()) {
+                    return Err(content("row")("event_id or event_type is missing, which every version has"));
+                }
+                rows += u64::try_from(batch.len()).unwrap_or(u64::MAX);
             }
             Ok(rows)
         }

@@ -43,7 +43,7 @@ const PARKED_FOR: Duration = Duration::from_secs(600);
 const ENTRIES: usize = 8;
 
 /// What uploads have to say beside numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Report {
     /// Why nothing can be stored now, with the way out.
     pub trouble: Option<String>,
@@ -104,13 +104,17 @@ impl Uploader {
     ) -> Self {
         let patience = *store.patience();
         let committer = Arc::new(Committer::new(Arc::clone(&outbox), store, at_once.max(1)));
+        // What was refused before is told from the start, until it is tried again.
+        let refused = |segment| Some((segment, outbox.why_parked(segment).ok().flatten()?.refused));
+        let parked = outbox.parked().into_iter().filter_map(refused).collect();
+        let report = Arc::new(Mutex::new(Report { parked, ..Report::default() }));
         Self {
             outbox,
             committer,
             patience,
             clock,
             metrics,
-            report: Arc::default(),
+            report,
             committed: BTreeMap::new(),
             again: BTreeMap::new(),
             troubled: 0,

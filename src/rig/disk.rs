@@ -48,7 +48,7 @@ fn d1_kills_at_any_instant_lose_nothing() {
         world.start();
     }
     world.settle();
-    println!("{:?}", world.tally);
+    say!("D1: {:?}", world.tally);
 }
 
 #[test]
@@ -61,7 +61,7 @@ pub(super) fn d3_power_cuts_lose_nothing() {
         world.start();
     }
     world.settle();
-    println!("{:?}", world.tally);
+    say!("D3: {:?}", world.tally);
 }
 
 /// D4: names that were not synced are lost; what stood in such files was never acknowledged. The mutation

@@ -9,6 +9,7 @@
 //! | `world` | disk, bucket and client over many lives, and what must hold in the end |
 //! | `story` | random histories by seed |
 //! | `points` | a life for each place where a process can be killed, and for each call that can fail |
+//! | `damage` | files of the outbox that are damaged where they lie |
 //! | `disk`, `store`, `time` | the catalogue of faults, each test by its number |
 //! | `mutations` | faults of our own, and which test finds each |
 //!
@@ -29,8 +30,17 @@
 //! | I11 | every key is below its prefix | `Bucket` |
 //! | I12 | every restart comes up by itself | `World::start` |
 
+/// Prints a line past the capture of the test runner: what was tried is told also when all is well.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stderr(), $($words)*).unwrap_or_default();
+    }};
+}
+
 mod bucket;
 mod client;
+mod damage;
 mod disk;
 mod mutations;
 mod points;
@@ -64,5 +74,13 @@ impl Random {
     fn one<T: Copy>(&mut self, of: &[T]) -> T {
         let at = self.below(u64::try_from(of.len()).unwrap());
         of[usize::try_from(at).unwrap()]
+    }
+}
+
+/// Names the case if it fails.
+fn told(case: impl FnOnce(), name: &dyn Fn() -> String) {
+    if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(case)) {
+        eprintln!("{}", name());
+        std::panic::resume_unwind(panic);
     }
 }

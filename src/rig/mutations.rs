@@ -1,5 +1,6 @@
 //! The tests can fail: each fault of our own is switched on, and the tests that are made for it have to notice.
 
+use super::damage;
 use super::disk;
 use super::store;
 use super::story;
@@ -15,7 +16,7 @@ const HISTORIES: u64 = 6;
 type Test = (&'static str, fn());
 
 /// The tests that are asked, quick ones first.
-const TESTS: [Test; 7] = [
+const TESTS: [Test; 8] = [
     ("d4_new_files_survive_a_power_cut", disk::d4_new_files_survive_a_power_cut_or_were_never_acknowledged),
     (
         "d7_an_error_of_the_disk_ends_the_process",
@@ -26,6 +27,7 @@ const TESTS: [Test; 7] = [
     ("s10_a_reader_at_every_commit", store::s10_a_reader_at_every_commit_sees_whole_batches_and_counts_that_grow),
     ("c3_what_comes_again_lands_once", time::c3_what_comes_again_lands_once),
     ("d3_power_cuts_lose_nothing", disk::d3_power_cuts_lose_nothing),
+    ("d8_damage_to_any_file_beside_an_entry", damage::d8_damage_to_any_file_beside_an_entry_costs_nothing),
 ];
 
 /// What a test says when it fails; `None` when it passes.
@@ -70,7 +72,7 @@ fn each_mutation_is_caught() {
                 break;
             }
         }
-        println!("{mutation:?} is caught by {}", caught.join(", "));
+        say!("{mutation:?} is caught by {}", caught.join(", "));
         if caught.is_empty() {
             missed.push(mutation);
         }

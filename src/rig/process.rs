@@ -24,6 +24,7 @@ use crate::road::Road;
 use crate::road::StepError;
 use crate::wal;
 use crate::wal::FileId;
+use crate::wal::Files;
 use crate::wal::Home;
 use crate::wal::Sealed;
 use crate::wal::Turn;
@@ -63,6 +64,8 @@ pub(crate) struct Settings {
     pub(crate) window: u64,
     pub(crate) partition: &'static str,
     pub(crate) partitions: usize,
+    /// Whether the store is asked first whether it can do what it must.
+    pub(crate) probes: bool,
 }
 
 impl Default for Settings {
@@ -77,6 +80,7 @@ impl Default for Settings {
             window: 3600,
             partition: partition::DEFAULT,
             partitions: 100,
+            probes: false,
         }
     }
 }
@@ -147,6 +151,10 @@ pub(crate) struct Process {
     pub(crate) road: Option<Road>,
     /// Records that the log lost to damage.
     pub(crate) damaged: u64,
+    /// What was done about a carry that was lost.
+    pub(crate) mended: road::Mended,
+    /// What open traces wait for since the last step.
+    pub(crate) waiting: Option<crate::fold::open::Waiting>,
     settings: Settings,
     writer: Writer,
     is_stopped: bool,
@@ -179,6 +187,7 @@ impl Process {
             };
             let home = Home::claim(Arc::clone(&shared), Path::new(DATA), "w", 7).map_err(opened)?;
             let outbox = Arc::new(Outbox::open(shared, &Path::new(DATA).join("outbox"))?);
+            let mended = Road::mend(settings.fold(), &Files::of(&home), &outbox)?;
             let floor = Road::floor(&outbox)?;
             let opened =
                 wal::open(&home, floor, &settings.log, Arc::clone(&clock) as Arc<dyn Clock>).map_err(opened)?;
@@ -190,14 +199,18 @@ impl Process {
             for entry in outbox.waiting().into_iter().chain(outbox.parked()) {
                 recovered += outbox.records(entry)?;
             }
-            metrics.recovered(recovered);
+            metrics.recovered(recovered + mended.set_aside);
+            metrics.settled(&Settled { quarantined: mended.set_aside, ..Settled::default() });
             let (segment, deadline) = road.progress();
             opened.wal.folded(segment, deadline);
             opened.wal.set_outbox_bytes(outbox.backlog().bytes);
             let shared_clock = Arc::clone(&clock) as Arc<dyn Clock>;
             let store = Store::new(Arc::new(objects.clone()), Patience::default(), Arc::clone(&metrics));
             let store = store.on(Arc::clone(&shared_clock));
-            let uploader = Uploader::new(Arc::clone(&outbox), store, shared_clock, Arc::clone(&metrics), 3);
+            let mut uploader = Uploader::new(Arc::clone(&outbox), store, shared_clock, Arc::clone(&metrics), 3);
+            if settings.probes {
+                uploader = uploader.probing(road.writer().clone());
+            }
             Ok(Self {
                 disk,
                 objects,
@@ -205,7 +218,9 @@ impl Process {
                 wal: opened.wal,
                 outbox,
                 road: Some(road),
-                damaged: 0,
+                damaged: mended.set_aside,
+                mended,
+                waiting: None,
                 settings: settings.clone(),
                 writer: opened.writer.counting_in(Arc::clone(&metrics)),
                 metrics,
@@ -260,6 +275,7 @@ impl Process {
             match road.step(file, None) {
                 Ok(stepped) => {
                     self.again = None;
+                    self.waiting = Some(stepped.waiting);
                     self.damaged += stepped.damaged;
                     self.metrics.settled(&Settled { quarantined: stepped.damaged, ..Settled::default() });
                     self.wal.folded(stepped.segment, stepped.next_deadline);

@@ -160,6 +160,40 @@ fn s7_a_damaged_file_of_the_outbox_is_never_stored() {
     world.settle();
 }
 
+/// S8: a store that ignores the condition of a put, or refuses it, is found out before anything is stored in it.
+/// Everything waits, senders notice nothing, nothing is replaced; a store that can do it takes all of it.
+#[test]
+fn s8_nothing_is_stored_where_a_put_cannot_be_conditional() {
+    for is_ignored in [true, false] {
+        let settings = Settings { probes: true, ..Settings::default() };
+        let mut world = World::new(8, settings);
+        world.bucket.replaces.store(is_ignored, std::sync::atomic::Ordering::Relaxed);
+        world.start();
+        if !is_ignored {
+            fault(&mut world, Some(Call::Create), "", u64::MAX, refused(Scope::Store));
+        }
+        traffic(&mut world, 10);
+        world.run(Duration::from_secs(3600));
+        // Also after a restart, which finds what the last one asked with.
+        world.kill();
+        world.start();
+        if !is_ignored {
+            fault(&mut world, Some(Call::Create), "", u64::MAX, refused(Scope::Store));
+        }
+        traffic(&mut world, 3);
+        let stored = world.bucket.memory.all();
+        assert!(stored.keys().all(|key| key.ends_with("/probe")), "{:?}", stored.keys());
+        assert_eq!(world.client.refusals, 0);
+        let process = world.process();
+        assert!(process.outbox.waiting().len() > 3 && process.outbox.parked().is_empty());
+        world.bucket.replaces.store(false, std::sync::atomic::Ordering::Relaxed);
+        world.process().objects.clear();
+        world.run(Duration::from_secs(120));
+        assert_eq!(world.process().outbox.backlog().entries, 0, "it goes on by itself");
+        world.settle();
+    }
+}
+
 /// S9: names that do not resolve, connections that are refused: nothing was sent, it is tried again.
 #[test]
 fn s9_a_store_that_cannot_be_reached_is_tried_until_it_can() {
@@ -188,7 +222,7 @@ pub(super) fn s10_a_reader_at_every_commit_sees_whole_batches_and_counts_that_gr
         let rows = world.bucket.seen(|seen| seen.rows.len());
         assert!(rows >= before, "rows vanished");
         before = rows;
-        world.bucket.check(false);
+        world.bucket.check(false, true);
     }
     world.settle();
     assert!(before > 20);

@@ -192,7 +192,7 @@ fn random_histories_lose_nothing_and_land_nothing_twice() {
     for seed in FAILED.into_iter().chain(first..first + seeds) {
         all += named(seed, tell);
     }
-    println!("{seeds} histories from seed {first}: {all:?}");
+    say!("{seeds} histories from seed {first}: {all:?}");
     assert!(seeds < 100 || (all.power_cuts > 100 && all.disk_faults > 100 && all.store_faults > 100), "{all:?}");
 }
 

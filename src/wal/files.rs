@@ -3,11 +3,13 @@
 use super::disk;
 use super::disk::Disk;
 use super::disk::File;
+use super::home::Home;
 use super::kept::Kept;
 use super::record::FRAME;
 use super::record::Head;
 use super::record::Kind;
 use super::record::Seed;
+use super::room::Limits;
 use super::room::Room;
 use super::scan::Blob;
 use super::scan::Gap;
@@ -19,6 +21,7 @@ use super::segment::SEAL;
 use super::segment::Seal;
 use super::segment::VERSION;
 use super::time::LogicalTime;
+use crate::clock::ManualClock;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::fmt;
@@ -129,6 +132,14 @@ impl Files {
             room,
             open: Arc::default(),
         }
+    }
+
+    /// The files of a directory whose log is not open: to look at what an earlier process left.
+    pub fn of(home: &Home) -> Self {
+        let limits = Limits { cap: u64::MAX, reserve: 0, segment: 0, in_flight: 0 };
+        let clock = Arc::new(ManualClock::default());
+        let room = Room::new(limits, Arc::clone(home.disk()), home.dir().to_owned(), clock);
+        Self::new(Arc::clone(home.disk()), home.dir(), home.writer().id, Arc::new(room))
     }
 
     pub(super) fn disk(&self) -> &dyn Disk {
@@ -253,6 +264,20 @@ impl Files {
                 Ok(())
             }
         }
+    }
+
+    /// Takes a file out of the log, which nobody reads from then on: nobody knows which of its records have landed. It
+    /// stays where it is, under its name with `.aside` behind it.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn set_aside(&self, file: FileId) -> io::Result<()> {
+        self.forget(file);
+        let path = self.path(file);
+        self.disk.rename(&path, &self.dir.join(format!("{file}.aside")))?;
+        self.disk.sync_dir(&self.dir)?;
+        self.room.remove(file);
+        Ok(())
     }
 
     /// Copies damaged bytes away before their file is deleted. Does nothing when they are there already, or when the

@@ -9,6 +9,7 @@ use super::room::NoRoom;
 use super::time::LogicalTime;
 use super::writer::Writer;
 use crate::redact::Redacted;
+use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -101,6 +102,9 @@ pub struct Stats {
     pub in_flight: u64,
     /// Bytes free on the disk.
     pub free: u64,
+    /// Monotonic time since which there are records that are not folded; those of an earlier process count from the
+    /// start of this one.
+    pub unfolded_since: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -131,6 +135,8 @@ pub(super) struct Shared {
     state: AtomicU8,
     stopping: AtomicBool,
     progress: Mutex<Progress>,
+    /// Monotonic time of the first record of each segment that is not folded.
+    begun: Mutex<BTreeMap<u64, Duration>>,
 }
 
 impl Shared {
@@ -141,7 +147,17 @@ impl Shared {
             state: AtomicU8::new(OPEN),
             stopping: AtomicBool::new(false),
             progress: Mutex::new(progress),
+            begun: Mutex::default(),
         }
+    }
+
+    /// Notes that a segment holds a record since then.
+    pub(super) fn began(&self, segment: u64, at: Duration) {
+        self.begun().entry(segment).or_insert(at);
+    }
+
+    fn begun(&self) -> MutexGuard<'_, BTreeMap<u64, Duration>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -251,6 +267,7 @@ impl Wal {
     /// segment is then sealed, so that the fold sees the time. To be said once at the start, for the floor.
     pub fn folded(&self, segment: u64, deadline: Option<LogicalTime>) {
         *self.shared.progress() = Progress { segment, deadline };
+        self.shared.begun().retain(|begun, _| *begun > segment);
         self.wake();
     }
 
@@ -287,6 +304,7 @@ impl Wal {
             outbox: room.outbox(),
             in_flight: room.in_flight(),
             free: room.free(),
+            unfolded_since: self.shared.begun().values().next().copied(),
         }
     }
 

@@ -21,6 +21,7 @@
 //! | `writer` | who writes here: name, random id, format; made once ([`home`]) |
 //! | `wal/000000000017.seg` | segment 17 |
 //! | `wal/000000000017.kept` | records that the fold of segment 17 copied from earlier ones, with their envelopes |
+//! | `wal/000000000017.seg.aside` | a segment of which damage elsewhere has left nobody to tell what has landed |
 //! | `quarantine/000000000017.seg.4096` | damaged bytes that stood at offset 4096 of segment 17 |
 //!
 //! # A segment

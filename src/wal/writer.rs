@@ -73,6 +73,9 @@ pub fn open(home: &Home, floor: Floor, config: &Config, clock: Arc<dyn Clock>) -
     let files = Files::new(disk, home.dir(), home.writer().id, room);
     let (found, next) = recover(&files, floor)?;
     let shared = Arc::new(Shared::new(files, Progress { segment: floor.segment, deadline: None }));
+    for segment in &found.segments {
+        shared.began(*segment, clock.monotonic());
+    }
     let (sender, inbox) = sync_channel(config.queue);
     let (announce, highest) = watch::channel(next.segment - 1);
     let writer = Writer {
@@ -404,6 +407,11 @@ impl Writer {
         });
         if let Err(error) = named {
             return Err(self.fail(format!("sync {}", path.display()), error));
+        }
+        if records > 0
+            && let FileId::Segment(number) = open.id
+        {
+            self.shared.began(number, open.since);
         }
         let counters = &self.shared.counters;
         counters.bytes.fetch_add(self.frames.bytes().len() as u64, Ordering::Relaxed);

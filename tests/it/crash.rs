@@ -1,11 +1,15 @@
 //! The program killed under load, again and again: nothing acknowledged is lost, nothing lands twice.
 //!
-//! `CHATLAKE_TEST_KILLS=N` sets how often, `CHATLAKE_TEST_SEED=N` the instants and ids; both are printed.
+//! `CHATLAKE_TEST_KILLS=N` sets how often, `CHATLAKE_TEST_SEED=N` the instants and ids; both are printed. The long form,
+//! `CHATLAKE_TEST_LONG=1 cargo test --release --test it crash`, kills the release build hundreds of times, also under the
+//! full load of `../shared/tools/otlpload`.
 
+use super::support::child::Child;
 use super::support::duck::Reader;
 use super::support::load::{Load, mix};
-use super::support::server::Setup;
-use super::support::{long, say, skip};
+use super::support::server::{Server, Setup};
+use super::support::{long, otlpload, say, skip};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
@@ -26,14 +30,7 @@ fn kills_under_load_lose_nothing_and_double_nothing() {
     // Small segments, so that kills fall into every stage: log, fold, outbox, upload and commit.
     let mut server = Setup::quick(folder.path()).with("ROLL__SIZE", "256KiB").start();
     let load = Load::start(&server.grpc(), &server.http(), seed << 40, 4, Duration::from_millis(2));
-    for kill in 0..kills {
-        // Mostly soon after the start, where recovery runs; sometimes after the first rows have landed.
-        let window = if kill % 4 == 3 { 2500 } else { 700 };
-        std::thread::sleep(Duration::from_millis(mix(seed ^ kill) % window));
-        server.kill();
-        server.restart();
-        server.ledger();
-    }
+    kill_again_and_again(&mut server, kills, seed);
     let before = load.acknowledged();
     std::thread::sleep(Duration::from_millis(500));
     assert!(load.acknowledged() > before, "after the last restart nothing is acknowledged any more");
@@ -43,6 +40,63 @@ fn kills_under_load_lose_nothing_and_double_nothing() {
     let verdict = sent.compare(&mut reader, folder.path(), "data/events/**/*.parquet");
     say(&format!("{kills} kills: {verdict:?}"));
     verdict.check();
+    assert!(server.stop().success());
+}
+
+fn kill_again_and_again(server: &mut Server, kills: u64, seed: u64) {
+    for kill in 0..kills {
+        // Mostly soon after the start, where recovery runs; sometimes after the first rows have landed.
+        let window = if kill % 4 == 3 { 2500 } else { 700 };
+        std::thread::sleep(Duration::from_millis(mix(seed ^ kill) % window));
+        server.kill();
+        server.restart();
+        server.ledger();
+    }
+}
+
+/// The same under more load: both doors, as large requests as a Collector sends, sent again until they are acknowledged.
+#[test]
+fn kills_under_full_load_lose_nothing_and_double_nothing() {
+    const NAME: &str = "kills_under_full_load_lose_nothing_and_double_nothing";
+    if !long() {
+        return say(&format!("{NAME}: only in the long form (CHATLAKE_TEST_LONG=1)"));
+    }
+    let folder = TempDir::new().expect("a folder");
+    let (otlpload, mut reader) = match (otlpload::otlpload(), Reader::new(folder.path(), None)) {
+        (Ok(otlpload), Ok(reader)) => (otlpload, reader),
+        (Err(why), _) | (_, Err(why)) => return skip(NAME, &why),
+    };
+    let kills = number("CHATLAKE_TEST_KILLS").unwrap_or(KILLS_IN_LONG_MODE);
+    let seed = number("CHATLAKE_TEST_SEED").unwrap_or_else(random);
+    say(&format!("{kills} kills under full load with CHATLAKE_TEST_SEED={seed}"));
+    let mut server = Setup::quick(folder.path()).with("ROLL__SIZE", "4MiB").start();
+    // About as long as the kills take; what is on its way then is seen through.
+    let seconds = (kills * 9 / 10).max(5).to_string();
+    let sender = |protocol: &str, endpoint: String, run: &str| {
+        let acked = folder.path().join(format!("acked-{run}"));
+        let mut send = Command::new(&otlpload);
+        send.args(["send", "--json", "--protocol", protocol, "--endpoint", &endpoint, "--run", run]);
+        send.args(["--seconds", &seconds, "--rate", "2000", "--timeout", "5", "--retry-for", "120", "--acked"]);
+        (Child::start(send.arg(&acked)), acked)
+    };
+    let mut senders = [sender("grpc", server.grpc(), "1"), sender("http", server.http(), "2")];
+    kill_again_and_again(&mut server, kills, seed);
+    for (sender, _) in &mut senders {
+        assert!(sender.wait(Duration::from_secs(600)).success(), "{}", sender.said());
+    }
+    server.drain(Duration::from_secs(120));
+    let ids = folder.path().join("ids.csv");
+    let rows = "SELECT span_id FROM read_parquet('data/events/**/*.parquet')";
+    reader.sql(&format!("COPY ({rows}) TO '{}' (HEADER false)", ids.display()));
+    for (_, acked) in &senders {
+        let ids = std::fs::File::open(&ids).expect("the ids");
+        let mut check = Command::new(&otlpload);
+        let output = check.args(["check", "--acked"]).arg(acked).stdin(ids).output().expect("otlpload starts");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("otlpload prints JSON");
+        say(&format!("{kills} kills under full load: {report}"));
+        assert!(report["acked"].as_u64().is_some_and(|acked| acked > 0), "{report}");
+        assert_eq!((&report["lost"], &report["duplicate_rows"]), (&0.into(), &0.into()), "{report}");
+    }
     assert!(server.stop().success());
 }
 

@@ -26,5 +26,6 @@ mod reading;
 mod readme;
 mod road;
 mod seeds;
+mod store;
 mod support;
 mod telemetry;

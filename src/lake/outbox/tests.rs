@@ -24,16 +24,27 @@ fn write(outbox: &Outbox, segment: u64) -> io::Result<()> {
     let mut draft = outbox.begin(segment)?;
     draft.file(&prefix(""), "events/a.parquet", b"rows a")?;
     draft.file(&prefix(""), "events/b.parquet", b"rows b")?;
-    draft.manifest(&prefix(""), "_commits/w/m.json".to_owned(), b"{}", 3)?;
-    draft.manifest(&prefix("team"), "team/_commits/w/m.json".to_owned(), b"{}", 4)?;
+    draft.manifest(&prefix(""), "_commits/w/m.json".to_owned(), b"{}", &[Range { first: 1, last: 3 }], Some(17))?;
+    draft.manifest(
+        &prefix("team"),
+        "team/_commits/w/m.json".to_owned(),
+        b"{}",
+        &[Range { first: 4, last: 4 }, Range { first: 6, last: 8 }],
+        None,
+    )?;
     draft.beside("carry", format!("carry {segment}").as_bytes())?;
     draft.beside("window", b"keys")?;
     draft.commit()
 }
 
+/// The files of an entry. Each that should stand twice does, and is told once.
 fn names(disk: &dyn Disk, segment: u64) -> Vec<String> {
     let folder = format!("/data/outbox/{segment:012}");
-    disk.list(Path::new(&folder)).unwrap().into_iter().map(|file| file.name).collect()
+    let names: Vec<String> = disk.list(Path::new(&folder)).unwrap().into_iter().map(|file| file.name).collect();
+    let (copies, names): (Vec<String>, Vec<String>) = names.into_iter().partition(|name| name.ends_with(COPY));
+    let twice = names.iter().filter(|name| !name.ends_with(PART) && ![STORED, PARKED].contains(&name.as_str()));
+    assert_eq!(twice.map(|name| format!("{name}{COPY}")).collect::<Vec<_>>(), copies);
+    names
 }
 
 /// Whether an entry is whole, if it is there at all.
@@ -63,11 +74,10 @@ fn an_entry_reads_back_as_it_was_written() {
         assert_eq!(index.shipments[1].manifest.key, "team/_commits/w/m.json");
         assert_eq!(outbox.object(7, &index.shipments[0].files[1]).unwrap(), b"rows b");
         assert!(is_whole(&outbox, 7));
-        let mut four = [0; 4];
-        outbox.open_beside(7, "window").unwrap().read_at(0, &mut four).unwrap();
-        assert_eq!(&four, b"keys");
+        assert_eq!(outbox.read_beside(7, "window").unwrap(), b"keys");
+        assert!(outbox.has_beside(7, "window").unwrap() && !outbox.has_beside(7, "tombs").unwrap());
         let bytes: u64 = disk.list(Path::new("/data/outbox/000000000007")).unwrap().iter().map(|file| file.len).sum();
-        assert_eq!(outbox.backlog(), Backlog { entries: 1, parked: 0, bytes, oldest: Some(7) });
+        assert_eq!(outbox.backlog(), Backlog { entries: 1, parked: 0, bytes, oldest: Some(7), since: Some(17) });
     }
     assert!(names(disk.as_ref(), 7).iter().all(|name| !name.ends_with(".parquet") && !name.ends_with(".jsonl")));
 }
@@ -140,17 +150,96 @@ fn a_fold_without_decisions_leaves_a_carry_and_nothing_to_store() {
     }
 }
 
+/// What can happen to a file that lies still.
+fn damages(bytes: &[u8]) -> Vec<Option<Vec<u8>>> {
+    let mut damages = vec![None, Some(Vec::new()), Some(bytes[..bytes.len() / 2].to_vec())];
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.to_vec();
+        flipped[at] ^= 1 << (at % 8);
+        damages.push(Some(flipped));
+    }
+    damages
+}
+
+fn damage(disk: &dyn Disk, path: &Path, left: Option<&[u8]>) {
+    match left {
+        Some(bytes) => disk::write(disk, path, bytes).unwrap(),
+        None => disk.remove_file(path).unwrap(),
+    }
+}
+
 #[test]
-fn damage_is_seen() {
+fn any_damage_to_a_file_that_stands_twice_is_read_over_and_mended() {
+    let folder = Path::new("/data/outbox/000000000001");
+    let mut tried = 0;
+    for name in ["entry.json", "carry", "window", "entry.json.copy", "carry.copy", "window.copy"] {
+        let (_, disk) = memory();
+        write(&open(&disk), 1).unwrap();
+        let path = folder.join(name);
+        let good = disk::read(disk.as_ref(), &path).unwrap();
+        for left in damages(&good) {
+            damage(disk.as_ref(), &path, left.as_deref());
+            let outbox = open(&disk);
+            assert!(is_whole(&outbox, 1), "{name}");
+            assert_eq!(outbox.read_beside(1, "window").unwrap(), b"keys");
+            if name.ends_with(COPY) {
+                disk::write(disk.as_ref(), &path, &good).unwrap();
+            }
+            // The first of the two is whole again, so that the next damage is borne too.
+            assert_eq!(disk::read(disk.as_ref(), &path).unwrap(), good, "{name}");
+            tried += 1;
+        }
+    }
+    println!("{tried} damages");
+}
+
+#[test]
+fn damage_to_an_object_or_to_both_copies_is_seen() {
     let (_, disk) = memory();
     let outbox = open(&disk);
     write(&outbox, 1).unwrap();
+    let folder = Path::new("/data/outbox/000000000001");
     let index = outbox.index(1).unwrap();
-    disk::write(disk.as_ref(), Path::new("/data/outbox/000000000001/0000.part"), b"other").unwrap();
+    disk::write(disk.as_ref(), &folder.join("0000.part"), b"other").unwrap();
     let object = outbox.object(1, &index.shipments[0].files[0]);
     assert_eq!(object.unwrap_err().kind(), io::ErrorKind::InvalidData);
-    disk::write(disk.as_ref(), Path::new("/data/outbox/000000000001/entry.json"), b"{").unwrap();
+    for name in ["entry.json", "entry.json.copy", "carry", "carry.copy"] {
+        disk::write(disk.as_ref(), &folder.join(name), b"{").unwrap();
+    }
     assert_eq!(outbox.index(1).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    assert_eq!(outbox.read_beside(1, "carry").unwrap_err().kind(), io::ErrorKind::InvalidData);
+    assert_eq!(outbox.read_beside(1, "tombs").unwrap_err().kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn a_file_of_another_entry_is_not_taken_for_ones_own() {
+    let (_, disk) = memory();
+    let outbox = open(&disk);
+    write(&outbox, 1).unwrap();
+    write(&outbox, 2).unwrap();
+    for name in ["carry", "carry.copy"] {
+        let other = disk::read(disk.as_ref(), &Path::new("/data/outbox/000000000001").join(name)).unwrap();
+        disk::write(disk.as_ref(), &Path::new("/data/outbox/000000000002").join(name), &other).unwrap();
+    }
+    assert_eq!(outbox.read_beside(2, "carry").unwrap_err().kind(), io::ErrorKind::InvalidData);
+}
+
+#[test]
+fn a_damaged_note_of_a_refusal_is_none_and_an_entry_whose_index_is_gone_can_be_done_with() {
+    let (_, disk) = memory();
+    let outbox = open(&disk);
+    write(&outbox, 1).unwrap();
+    let parked = Parked { refused: BTreeMap::new(), stored: vec!["team".to_owned()] };
+    outbox.park(1, &parked).unwrap();
+    let path = Path::new("/data/outbox/000000000001/parked.json");
+    let mut bytes = disk::read(disk.as_ref(), path).unwrap();
+    let at = bytes.windows(4).position(|four| four == b"team").unwrap();
+    bytes[at] ^= 1;
+    disk::write(disk.as_ref(), path, &bytes).unwrap();
+    assert_eq!(outbox.why_parked(1).unwrap(), None, "a prefix that nobody stored would be left out");
+    disk.remove_file(Path::new("/data/outbox/000000000001/entry.json")).unwrap();
+    outbox.stored(1).unwrap();
+    assert_eq!((open(&disk).waiting(), open(&disk).parked()), (vec![], vec![]));
 }
 
 /// What the outbox does in its life: the earlier entry is stored and cleaned away while the later one is written.

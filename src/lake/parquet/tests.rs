@@ -119,7 +119,12 @@ fn a_file_of_ours_fits_and_one_with_another_column_does_not() {
         let writer = SerializedFileWriter::new(Vec::new(), Arc::new(root), Arc::default()).unwrap();
         check(&Bytes::from(writer.into_inner().unwrap()))
     };
-    assert_eq!(other(column("of_tomorrow", 9999)).unwrap(), 0);
+    let mut fields = root().unwrap().get_fields().to_vec();
+    fields.push(Arc::new(column("of_tomorrow", 9999)));
+    let more = Type::group_type_builder("other").with_fields(fields).build().unwrap();
+    let writer = SerializedFileWriter::new(Vec::new(), Arc::new(more), Arc::default()).unwrap();
+    assert_eq!(check(&Bytes::from(writer.into_inner().unwrap())).unwrap(), 0, "one column more");
+    assert!(other(column("x", 9999)).unwrap_err().to_string().contains("event_id is missing"));
     assert!(other(column("event_id", 1)).is_err(), "another type");
     assert!(other(column("of_tomorrow", 1)).is_err(), "an id of ours");
 }

@@ -67,6 +67,12 @@ fn damage_and_other_numbers_are_told() {
         let said = check(&other, &junk).unwrap_err();
         assert!(said.contains("not a ") || said.contains("has 0 rows"), "{said}");
     }
+    let bare = [Event { name: "x".to_owned(), ..Event::default() }];
+    let bytes = Bytes::from(proto::encode(&bare));
+    let length = u64::try_from(bytes.len()).unwrap();
+    let (facts, _) = file(Format::Proto, vec![full()]);
+    let other = manifest::File { bytes: length, sha256: sha256(&bytes), ..facts };
+    assert!(check(&other, &bytes).unwrap_err().contains("event_id or event_type is missing"));
     let unknown = manifest::File { format: "orc".to_owned(), ..file(Format::Proto, vec![full()]).0 };
     assert!(matches!(rows(&unknown, Bytes::new(), &Pick::default()), Err(ReadError::Form(_))));
 }

@@ -14,6 +14,7 @@ use crate::lake::store::Store;
 use crate::lake::upload::Uploader;
 use crate::wal::disk::Disk;
 use crate::wal::disk::MemDisk;
+use bytes::Bytes;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -151,6 +152,14 @@ async fn a_manifest_that_lies_is_found() {
     assert!(tells(|manifest| manifest.accounting.received += 1).await.contains("balance"));
     assert!(tells(|manifest| manifest.decided[0].first = 20).await.contains("decides record 20 again"));
     assert!(tells(|manifest| manifest.files[0].rows += 1).await.contains("has 1 rows, the manifest says 2"));
+    // A file of other columns, whose manifest says all the same of it.
+    let other = Bytes::from_static(b"PAR1 is not all");
+    memory.replace(FILE, other.clone());
+    let mut manifest = good.clone();
+    let at = manifest.files.iter().position(|file| FILE.ends_with(&file.key)).unwrap();
+    (manifest.files[at].bytes, manifest.files[at].sha256) = (15, crate::lake::encode::sha256(&other));
+    memory.replace(MANIFEST, manifest.to_bytes());
+    assert!(only(&scan).await.1.contains("not a Parquet file"));
     memory.replace(MANIFEST, "{}");
     let told = faults(&scan).await;
     assert!(told.iter().any(|(key, what)| key == MANIFEST && what.contains("missing field")), "{told:?}");

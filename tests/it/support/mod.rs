@@ -9,7 +9,6 @@ pub(crate) mod ledger;
 pub(crate) mod load;
 pub(crate) mod metrics;
 pub(crate) mod otlp_json;
-#[allow(dead_code, reason = "the benches use it")]
 pub(crate) mod otlpload;
 pub(crate) mod provider;
 pub(crate) mod python;

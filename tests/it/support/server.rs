@@ -66,6 +66,12 @@ impl Setup {
         self
     }
 
+    /// With one more variable that is not ours.
+    pub(crate) fn with_plain(mut self, name: &str, value: &str) -> Self {
+        self.plain.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// The program with this set-up, for any subcommand.
     pub(crate) fn command(&self) -> Command {
         let mut command = program();
@@ -184,8 +190,22 @@ impl Server {
 
     /// Starts it again as it was, on the same files and ports.
     pub(crate) fn restart(&mut self) {
+        self.restart_until("/readyz");
+    }
+
+    /// As [`Server::restart`], but whatever its store says.
+    pub(crate) fn restart_alive(&mut self) {
+        self.restart_until("/healthz");
+    }
+
+    fn restart_until(&mut self, page: &str) {
         self.child = Child::start(self.setup.command().arg("serve"));
-        self.wait_for("/readyz");
+        self.wait_for(page);
+    }
+
+    /// The program with the same set-up, for any other subcommand.
+    pub(crate) fn command(&self) -> Command {
+        self.setup.command()
     }
 
     /// Asks it to stop and waits for its end. What it had read so far has landed, unless a trace is open.
