@@ -5,7 +5,7 @@ use super::duck::S3;
 use super::{runtime, wait};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -146,7 +146,11 @@ async fn answer(inner: Inner, mut request: Request<Incoming>) -> Result<Response
     }
     let put = (request.method() == Method::PUT).then(|| request.uri().path().to_owned());
     let _putting = if put.is_some() { Some(inner.putting.lock().await) } else { None };
-    let answer = inner.service.call(request).await.map_err(|error| io::Error::other(format!("{error:?}")))?;
+    let answer = inner
+        .service
+        .call(request.map(s3s::Body::from))
+        .await
+        .map_err(|error| io::Error::other(format!("{error:?}")))?;
     if answer.status().is_success() {
         hold(&inner.faults.puts).extend(put);
     }
