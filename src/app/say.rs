@@ -78,7 +78,7 @@ impl Say {
 
     fn line(&self, line: &str) {
         if self.is_json {
-            tracing::info!("{line}");
+            tracing::info!("{}", line.trim_start());
         } else {
             eprintln!("{line}");
         }

@@ -3,6 +3,11 @@
 //! Law: every attribute whose value did not land as it was sent stays for the row's `attributes`. So reading marks
 //! only what it gives unchanged, and callers mark the rest when they have put it into the row.
 
+mod index;
+mod tree;
+
+pub(super) use tree::Budget;
+
 use super::json::Node;
 use super::json::any_json;
 use super::json::any_node;
@@ -11,65 +16,24 @@ use super::json::may_hold_structure;
 use super::json::parse;
 use super::notes::Notes;
 use super::value;
+use index::Index;
+use index::SLOTS;
+use index::Used;
+use index::hash;
+use index::index;
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::cell::RefCell;
-
-/// Up to this many attributes a scan finds a key as fast as a table does.
-const FEW: usize = 8;
-
-/// Up to this many attributes a small table is used; more are sorted, so that no choice of keys makes a look-up slow.
-const MANY: usize = 192;
-
-/// Slots of the small table.
-const SLOTS: usize = 512;
+use tree::Branch;
+use tree::Put;
+use tree::is_index;
 
 /// Attributes of one record.
 pub(super) struct Attributes<'a> {
     list: &'a [KeyValue],
     index: Index,
     used: Used,
-}
-
-enum Index {
-    Scan,
-    Table(Box<[u8; SLOTS]>),
-    Sorted(Vec<u32>),
-}
-
-/// One bit for each attribute.
-#[derive(Default)]
-struct Used {
-    first: Cell<u64>,
-    rest: RefCell<Vec<u64>>,
-}
-
-impl Used {
-    fn set(&self, place: usize, used: bool) {
-        let bit = 1u64 << (place % 64);
-        let change = |word: u64| if used { word | bit } else { word & !bit };
-        if place < 64 {
-            self.first.set(change(self.first.get()));
-            return;
-        }
-        let mut rest = self.rest.borrow_mut();
-        let word = place / 64 - 1;
-        if rest.len() <= word {
-            rest.resize(word + 1, 0);
-        }
-        if let Some(slot) = rest.get_mut(word) {
-            *slot = change(*slot);
-        }
-    }
-
-    fn get(&self, place: usize) -> bool {
-        let word =
-            if place < 64 { self.first.get() } else { self.rest.borrow().get(place / 64 - 1).copied().unwrap_or(0) };
-        word & (1u64 << (place % 64)) != 0
-    }
 }
 
 /// A number that was read, and the attribute that it stands in.
@@ -399,151 +363,4 @@ fn words_of(text: &str) -> Vec<Cow<'_, str>> {
         .filter(|word| !word.is_empty())
         .map(|word| Cow::Borrowed(word.trim_matches('"')))
         .collect()
-}
-
-fn index(list: &[KeyValue]) -> Index {
-    if list.len() <= FEW {
-        return Index::Scan;
-    }
-    if list.len() > MANY {
-        let mut order: Vec<u32> = (0..list.len()).filter_map(|place| u32::try_from(place).ok()).collect();
-        order.sort_by_key(|place| list.get(*place as usize).map(|entry| entry.key.as_str()));
-        return Index::Sorted(order);
-    }
-    let mut table = Box::new([0u8; SLOTS]);
-    for (place, entry) in list.iter().enumerate() {
-        let Ok(mark) = u8::try_from(place + 1) else { break };
-        let mut slot = hash(&entry.key) % SLOTS;
-        while table.get(slot).is_some_and(|taken| *taken != 0) {
-            slot = (slot + 1) % SLOTS;
-        }
-        if let Some(free) = table.get_mut(slot) {
-            *free = mark;
-        }
-    }
-    Index::Table(table)
-}
-
-/// A quick hash of a key: its length, its last eight bytes and eight of its middle.
-#[inline]
-fn hash(key: &str) -> usize {
-    const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
-    let bytes = key.as_bytes();
-    let length = bytes.len();
-    let mixed = match (bytes.last_chunk::<8>(), bytes.get(length / 2..).and_then(|half| half.first_chunk::<4>())) {
-        (Some(last), Some(middle)) => u64::from_le_bytes(*last) ^ (u64::from(u32::from_le_bytes(*middle)) << 20),
-        _ => bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)),
-    };
-    let spread = (mixed ^ (length as u64)).wrapping_mul(MIX);
-    usize::try_from(spread >> 40).unwrap_or(0)
-}
-
-/// How many indexed places one record may still open: keys can name any number.
-pub(super) struct Budget(Cell<usize>);
-
-impl Budget {
-    /// Indices of one record, all lists together.
-    const INDICES: usize = 10_000;
-
-    pub(super) fn new() -> Self {
-        Self(Cell::new(Self::INDICES))
-    }
-
-    fn take(&self) -> bool {
-        let left = self.0.get();
-        self.0.set(left.saturating_sub(1));
-        left > 0
-    }
-}
-
-enum Put {
-    Done,
-    OverBudget,
-    /// A value stands where others stand below, or the path is empty.
-    Clash,
-}
-
-/// A place in a tree of keys.
-#[derive(Default)]
-struct Branch<'a> {
-    leaf: Option<&'a AnyValue>,
-    below: Vec<(&'a str, Branch<'a>)>,
-    /// Keys may come in any order; a big branch is searched by this.
-    seen: Option<std::collections::HashMap<&'a str, usize>>,
-}
-
-impl<'a> Branch<'a> {
-    /// A branch with more children than this is searched by a map.
-    const SCANNED: usize = 16;
-
-    /// Segments of a path: deeper ones are a name of their own.
-    const DEPTH: usize = 24;
-
-    fn put(&mut self, path: &'a str, value: &'a AnyValue, budget: &Budget) -> Put {
-        let mut branch = self;
-        if path.is_empty() {
-            return Put::Clash;
-        }
-        for segment in path.splitn(Self::DEPTH, '.') {
-            let place = match branch.find(segment) {
-                Some(place) => place,
-                None => {
-                    if is_index(segment) && !budget.take() {
-                        return Put::OverBudget;
-                    }
-                    branch.add(segment)
-                }
-            };
-            match branch.below.get_mut(place) {
-                Some((_, next)) => branch = next,
-                None => return Put::Clash,
-            }
-        }
-        if branch.leaf.is_some() || !branch.below.is_empty() {
-            return Put::Clash;
-        }
-        branch.leaf = Some(value);
-        Put::Done
-    }
-
-    fn find(&self, segment: &str) -> Option<usize> {
-        if let Some(seen) = &self.seen {
-            return seen.get(segment).copied();
-        }
-        // The newest is the likeliest: keys mostly come in order.
-        self.below.iter().rposition(|(name, _)| *name == segment)
-    }
-
-    fn add(&mut self, segment: &'a str) -> usize {
-        let place = self.below.len();
-        self.below.push((segment, Branch::default()));
-        match &mut self.seen {
-            Some(seen) => {
-                seen.insert(segment, place);
-            }
-            None if self.below.len() > Self::SCANNED => {
-                self.seen = Some(self.below.iter().enumerate().map(|(place, (name, _))| (*name, place)).collect());
-            }
-            None => {}
-        }
-        place
-    }
-
-    fn node(self) -> Node<'a> {
-        if self.below.is_empty() {
-            return self.leaf.map_or(Node::Null, any_node);
-        }
-        if !self.below.iter().all(|(name, _)| is_index(name)) {
-            let entries = self.below.into_iter().map(|(name, branch)| (Cow::Borrowed(name), branch.node()));
-            return Node::object(entries.collect());
-        }
-        let mut numbered: Vec<(u64, Branch<'a>)> =
-            self.below.into_iter().map(|(name, branch)| (name.parse().unwrap_or(u64::MAX), branch)).collect();
-        numbered.sort_by_key(|(number, _)| *number);
-        Node::array(numbered.into_iter().map(|(_, branch)| branch.node()).collect())
-    }
-}
-
-fn is_index(segment: &str) -> bool {
-    !segment.is_empty() && segment.len() <= 19 && segment.bytes().all(|byte| byte.is_ascii_digit())
 }

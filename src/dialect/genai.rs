@@ -3,10 +3,12 @@
 //! Source: `semantic-conventions` 1.27 to 1.44 and `semantic-conventions-genai`. Other dialects use the same keys;
 //! what stands under them is read here for all.
 
+mod judged;
+mod request;
+
 use super::Dialect;
 use super::attributes::Attributes;
 use super::draft::Draft;
-use super::json::Node;
 use super::messages::tells_messages;
 use super::notes::Notes;
 use super::source::Source;
@@ -16,7 +18,12 @@ use crate::event::Half;
 use crate::event::Part;
 use crate::event::ToolExecution;
 use crate::event::event_type;
-use std::borrow::Cow;
+use judged::evaluation;
+use judged::evaluation_json;
+use judged::retrieval;
+use request::parameters;
+use request::prompt;
+use request::references;
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "otel-genai",
@@ -310,120 +317,6 @@ fn first_chunk(source: &Source<'_>, draft: &mut Draft) {
     }
 }
 
-/// Request parameters by their bare names, without those that nobody set.
-fn parameters(attributes: &Attributes<'_>, draft: &mut Draft) {
-    if draft.row.model.as_ref().is_some_and(|model| model.parameters.is_some()) {
-        return;
-    }
-    let mut entries: Vec<(&str, String, usize)> = Vec::new();
-    for (place, entry) in attributes.list().iter().enumerate() {
-        let key = entry.key.as_str();
-        let name = match key.strip_prefix("gen_ai.request.") {
-            Some(
-                "model" | "stream" | "user" | "messages" | "available_tools" | "id" | "type" | "is_stream"
-                | "streaming",
-            ) => continue,
-            Some(name) => name,
-            None => match key {
-                "gen_ai.output.type" => "output_type",
-                "openai.request.service_tier" | "gen_ai.openai.request.service_tier" => "service_tier",
-                "gen_ai.openai.request.seed" => "seed",
-                "gen_ai.openai.request.response_format" => "response_format",
-                _ => continue,
-            },
-        };
-        let is_unset = draft.unset.zip(entry.value.as_ref()).is_some_and(|(unset, value)| unset(name, value));
-        if is_unset || entries.iter().any(|(known, _, _)| *known == name) {
-            continue;
-        }
-        let json = match name {
-            // Some encode the list once more.
-            "stop_sequences" | "encoding_formats" => {
-                Some(Node::array(attributes.words(key).into_iter().map(Node::String).collect::<Vec<Node<'_>>>()).json())
-            }
-            _ => attributes.any(key).map(|any| match super::json::any_text(any) {
-                Some(text) if text.starts_with(['{', '[']) || is_number_as_text(name, text) => {
-                    super::json::text_as_json(text)
-                }
-                _ => super::json::any_json(any),
-            }),
-        };
-        if let Some(json) = json {
-            entries.push((name, json, place));
-        }
-    }
-    if entries.is_empty() {
-        return;
-    }
-    draft.model().parameters =
-        Some(crate::event::json::object(entries.iter().map(|(name, json, _)| (*name, json.as_str()))));
-    for (_, _, place) in entries {
-        attributes.mark_place(place);
-    }
-}
-
-/// Some can only send texts.
-fn is_number_as_text(name: &str, text: &str) -> bool {
-    let of_numbers = matches!(
-        name,
-        "temperature"
-            | "top_p"
-            | "top_k"
-            | "max_tokens"
-            | "frequency_penalty"
-            | "presence_penalty"
-            | "seed"
-            | "n"
-            | "choice.count"
-    );
-    of_numbers && value::number(text).is_some()
-}
-
-/// Addresses of content that was stored elsewhere.
-fn references(attributes: &Attributes<'_>, draft: &mut Draft) {
-    let keys = [
-        ("gen_ai.system_instructions_ref", "system_instructions"),
-        ("gen_ai.input.messages_ref", "input_messages"),
-        ("gen_ai.output.messages_ref", "output_messages"),
-        ("gen_ai.tool.definitions_ref", "tool_definitions"),
-    ];
-    let entries: Vec<(&str, String)> =
-        keys.iter().filter_map(|(key, name)| attributes.raw_json(key).map(|json| (*name, json))).collect();
-    if !entries.is_empty() {
-        draft.detail(
-            "content_refs",
-            crate::event::json::object(entries.iter().map(|(name, json)| (*name, json.as_str()))),
-        );
-    }
-}
-
-fn prompt(attributes: &Attributes<'_>, draft: &mut Draft) {
-    if !attributes.has("gen_ai.prompt.name") {
-        return;
-    }
-    let mut entries: Vec<(Cow<'_, str>, String)> = Vec::new();
-    for name in ["name", "version"] {
-        if let Some(json) = attributes.any(&format!("gen_ai.prompt.{name}")).map(super::json::any_json) {
-            attributes.mark(&format!("gen_ai.prompt.{name}"));
-            entries.push((name.into(), json));
-        }
-    }
-    let prefix = "gen_ai.prompt.variable.";
-    let variables: Vec<(&str, String)> =
-        attributes.below(prefix).map(|(_, name, any)| (name, super::json::any_json(any))).collect();
-    if !variables.is_empty() {
-        attributes.mark_prefix(prefix);
-        entries.push((
-            "variables".into(),
-            crate::event::json::object(variables.iter().map(|(name, json)| (*name, json.as_str()))),
-        ));
-    }
-    draft.detail(
-        "prompt",
-        crate::event::json::object(entries.iter().map(|(name, json)| (name.as_ref(), json.as_str()))),
-    );
-}
-
 /// Messages, tool definitions and instructions, from a span, an event or a log record.
 pub(super) fn content(attributes: &Attributes<'_>, notes: &Notes, draft: &mut Draft) {
     messages(attributes, notes, draft);
@@ -498,53 +391,4 @@ fn tool(source: &Source<'_>, draft: &mut Draft) {
         }
     });
     draft.detail_from(attributes, "gen_ai.tool.description", "description");
-}
-
-fn retrieval(attributes: &Attributes<'_>, draft: &mut Draft) {
-    for (key, name) in [
-        ("gen_ai.retrieval.query.text", "query"),
-        ("gen_ai.retrieval.documents", "documents"),
-        ("gen_ai.retrieval.top_k", "top_k"),
-        ("gen_ai.memory.query.text", "query"),
-        ("gen_ai.memory.records", "documents"),
-        ("gen_ai.data_source.id", "data_source"),
-        ("gen_ai.memory.store.id", "data_source"),
-        ("gen_ai.retriever.query", "query"),
-        ("gen_ai.retriever.results", "documents"),
-    ] {
-        draft.detail_from(attributes, key, name);
-    }
-}
-
-const EVALUATION: [(&str, &str); 5] = [
-    ("gen_ai.evaluation.name", "name"),
-    ("gen_ai.evaluation.score.value", "score"),
-    ("gen_ai.evaluation.score.label", "label"),
-    ("gen_ai.evaluation.explanation", "explanation"),
-    ("gen_ai.response.id", "response_id"),
-];
-
-fn evaluation(attributes: &Attributes<'_>, notes: &Notes, draft: &mut Draft) {
-    for (key, name) in EVALUATION {
-        if name == "score" {
-            if let Some(score) = attributes.number(key, notes) {
-                draft.detail(name, format!("{score:?}"));
-            }
-        } else if let Some(any) = attributes.any(key) {
-            draft.detail(name, super::json::any_json(any));
-            attributes.mark(key);
-        }
-    }
-}
-
-fn evaluation_json(attributes: &Attributes<'_>) -> String {
-    let entries: Vec<(&str, String)> = EVALUATION
-        .iter()
-        .filter_map(|(key, name)| {
-            let json = super::json::any_json(attributes.any(key)?);
-            attributes.mark(key);
-            Some((*name, json))
-        })
-        .collect();
-    crate::event::json::object(entries.iter().map(|(name, json)| (*name, json.as_str())))
 }

@@ -2,13 +2,15 @@
 //!
 //! Source: `openinference-semantic-conventions` 0.1.42 and the packages named in its behaviour below.
 
+mod documents;
+mod tool;
+
 use super::Dialect;
 use super::answer;
 use super::answer::Answer;
 use super::draft::Draft;
 use super::indexed;
 use super::json::Node;
-use super::langchain;
 use super::messages;
 use super::messages::Definitions;
 use super::messages::Told;
@@ -16,9 +18,10 @@ use super::source::Source;
 use super::usage::Counts;
 use super::value;
 use crate::event::Feedback;
-use crate::event::ToolExecution;
 use crate::event::event_type;
-use std::borrow::Cow;
+use documents::documents;
+use documents::embedding;
+use tool::tool;
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "openinference",
@@ -288,133 +291,6 @@ fn stream(source: &Source<'_>, draft: &mut Draft, given: Option<&Node<'_>>) {
         super::json::parse(request).and_then(|parsed| asked(&parsed.node))
     });
     draft.model().stream = told;
-}
-
-fn tool(source: &Source<'_>, draft: &mut Draft) {
-    let attributes = &source.attributes;
-    let output = source.json("output.value");
-    let message = output.as_ref().and_then(|doc| langchain::tool_message(&doc.node));
-    draft.tool(|| {
-        let text = |keys: &[&str]| attributes.first_text(keys).map(|(_, text)| text.to_owned());
-        let call_id = text(&["tool_call.id", "tool.id", "gen_ai.tool.call.id"]);
-        let mut tool = ToolExecution {
-            name: text(&["tool.name"]).unwrap_or_else(|| source.name.to_owned()),
-            call_id,
-            arguments: attributes
-                .raw_json("tool_call.function.arguments")
-                .or_else(|| source.json("input.value").and_then(|doc| as_called(&doc.node)))
-                .or_else(|| attributes.raw_json("input.value")),
-            ..ToolExecution::default()
-        };
-        if tool.arguments.is_none() {
-            // It is the schema with some, the arguments with others.
-            let schema = source.json("tool.parameters").is_some_and(|doc| doc.node.get("properties").is_some());
-            tool.arguments = if schema { None } else { attributes.raw_json("tool.parameters") };
-        }
-        match message {
-            Some(message) => {
-                tool.call_id = tool.call_id.or(message.call_id);
-                tool.result = message.result;
-                tool.status = message.failed.then(|| crate::event::status::ERROR.to_owned());
-            }
-            None => {
-                let given = output.as_ref().and_then(|doc| as_given(&doc.node));
-                tool.result = given.or_else(|| attributes.raw_json("output.value"));
-            }
-        }
-        tool
-    });
-    draft.detail_from(attributes, "tool.description", "description");
-}
-
-/// The arguments out of Python's way to pass them: `{args: [], kwargs: {..}}`, or only the latter.
-fn as_called(node: &Node<'_>) -> Option<String> {
-    let only = node.entries().iter().all(|(key, value)| match key.as_ref() {
-        "kwargs" => true,
-        "args" => value.is_empty(),
-        // Switches of the wrapper.
-        _ => value.as_bool().is_some(),
-    });
-    node.get("kwargs").filter(|kwargs| only && kwargs.is_object()).map(Node::json)
-}
-
-/// What a function gave, out of LlamaIndex's `{raw_output, tool_name, ..}` and Gemini's `{id, name, response}`.
-fn as_given(node: &Node<'_>) -> Option<String> {
-    let raw = node.get("raw_output").filter(|_| node.get("tool_name").is_some());
-    let lone = node.entries().iter().all(|(key, _)| matches!(key.as_ref(), "id" | "name" | "response"));
-    let given = raw.or_else(|| node.get("response").filter(|_| lone && node.get("name").is_some()))?;
-    Some(match given {
-        Node::String(text) => super::json::text_as_json(text),
-        other => other.json(),
-    })
-}
-
-fn embedding(source: &Source<'_>, draft: &mut Draft) {
-    if draft.model().request.is_none() {
-        let name =
-            source.attributes.first_text(&["embedding.model_name", "llm.model_name"]).map(|(_, name)| name.to_owned());
-        draft.model().request = name;
-    }
-    provider(source, draft);
-    let answer = source.json("output.value").map(|doc| Answer::of(&doc.node)).unwrap_or_default();
-    usage(source, draft, answer.counts);
-    answer.fill(draft);
-    cost(source, draft);
-    let mut texts = Vec::new();
-    for (place, path, any) in source.attributes.below("embedding.embeddings.") {
-        if path.ends_with(".embedding.text") {
-            texts.push(super::json::any_node(any));
-            source.attributes.mark_place(place);
-        }
-    }
-    if !texts.is_empty() {
-        draft.detail("input", Node::array(texts).json());
-    }
-    if let Some(json) = source
-        .attributes
-        .raw_json("embedding.invocation_parameters")
-        .or_else(|| source.attributes.raw_json("llm.invocation_parameters"))
-    {
-        draft.model().parameters.get_or_insert(json);
-    }
-}
-
-fn documents(source: &Source<'_>, draft: &mut Draft) {
-    for (key, name) in [("reranker.query", "query"), ("input.value", "query"), ("reranker.top_k", "top_k")] {
-        draft.detail_from(&source.attributes, key, name);
-    }
-    if let Some(name) = source.text("reranker.model_name") {
-        draft.model().request.get_or_insert_with(|| name.to_owned());
-    }
-    for (prefix, name) in [
-        ("retrieval.documents.", "documents"),
-        ("reranker.input_documents.", "input_documents"),
-        ("reranker.output_documents.", "documents"),
-    ] {
-        let Some((node, places)) = source.attributes.list_below(prefix, &source.budget, &source.notes) else {
-            continue;
-        };
-        let list = node.items().iter().map(|item| item.get("document").unwrap_or(item)).map(document).collect();
-        if draft.detail(name, Node::array(list).json()) {
-            for place in places {
-                source.attributes.mark_place(place);
-            }
-        }
-    }
-}
-
-/// A document, its metadata as JSON and not as text of it.
-fn document<'a>(node: &Node<'a>) -> Node<'a> {
-    let entries = node.entries().iter().map(|(key, value)| {
-        let value = match value {
-            Node::String(Cow::Borrowed(text)) if key == "metadata" => {
-                super::json::parse(text).map_or_else(|| value.clone(), |parsed| parsed.node)
-            }
-            other => other.clone(),
-        };
-        (key.clone(), value)
-    });
-    Node::object(entries.collect())
 }
 
 /// An agent's own input and output, as messages where they are such.

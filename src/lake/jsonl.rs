@@ -8,6 +8,7 @@
 //! - Times are RFC 3339 in UTC with as many of 0, 3 or 6 decimals as they need. Numbers are the shortest decimal that
 //!   reads back as the same number; what is not finite is left out.
 
+mod object;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -22,8 +23,12 @@ use chrono::DateTime;
 use chrono::Datelike as _;
 use chrono::Timelike as _;
 use flate2::write::GzEncoder;
+use object::Object;
+use object::float;
+use object::json;
+use object::number;
+use object::string;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::io;
 use std::io::Write;
 
@@ -290,184 +295,6 @@ fn people(event: &Event, row: &mut Object<'_>) {
             object.opt("stack", &error.stack);
         });
     }
-}
-
-/// A JSON object being written. Each method writes its key with its value, or neither.
-struct Object<'a> {
-    out: &'a mut Vec<u8>,
-    empty: bool,
-}
-
-impl<'a> Object<'a> {
-    fn open(out: &'a mut Vec<u8>) -> Self {
-        out.push(b'{');
-        Self { out, empty: true }
-    }
-
-    fn close(self) {
-        self.out.push(b'}');
-    }
-
-    /// Keys are names of columns: plain ASCII.
-    fn value(&mut self, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
-        if !self.empty {
-            self.out.push(b',');
-        }
-        self.empty = false;
-        self.out.push(b'"');
-        self.out.extend_from_slice(key.as_bytes());
-        self.out.extend_from_slice(b"\":");
-        write(self.out);
-    }
-
-    fn text(&mut self, key: &str, text: &str) {
-        if !text.is_empty() {
-            self.value(key, |out| string(text, out));
-        }
-    }
-
-    fn opt(&mut self, key: &str, text: &Option<String>) {
-        if let Some(text) = text {
-            self.text(key, text);
-        }
-    }
-
-    /// A text of which being empty says something.
-    fn said(&mut self, key: &str, text: &Option<String>) {
-        if let Some(text) = text {
-            self.value(key, |out| string(text, out));
-        }
-    }
-
-    /// A column of JSON: an empty one is left out.
-    fn json(&mut self, key: &str, text: &Option<String>) {
-        if let Some(text) = text.as_deref().filter(|text| !super::is_empty_json(text)) {
-            self.value(key, |out| json(text, out));
-        }
-    }
-
-    /// A JSON value of the user: an empty one was said.
-    fn given(&mut self, key: &str, text: &Option<String>) {
-        if let Some(text) = text {
-            self.value(key, |out| json(text, out));
-        }
-    }
-
-    fn int(&mut self, key: &str, value: Option<i64>) {
-        if let Some(value) = value {
-            self.value(key, |out| number(&value, out));
-        }
-    }
-
-    fn float(&mut self, key: &str, value: Option<f64>) {
-        if let Some(value) = value.filter(|value| value.is_finite()) {
-            self.value(key, |out| float(value, out));
-        }
-    }
-
-    fn truth(&mut self, key: &str, value: Option<bool>) {
-        if let Some(value) = value {
-            self.value(key, |out| out.extend_from_slice(if value { b"true" } else { b"false" }));
-        }
-    }
-
-    fn time(&mut self, key: &str, micros: Option<i64>) {
-        if let Some(micros) = micros {
-            self.value(key, |out| time(micros, out));
-        }
-    }
-
-    fn list<T>(&mut self, key: &str, items: &[T], write: impl Fn(&T, &mut Vec<u8>)) {
-        if items.is_empty() {
-            return;
-        }
-        self.value(key, |out| {
-            let mut before = b'[';
-            for item in items {
-                out.push(before);
-                before = b',';
-                write(item, out);
-            }
-            out.push(b']');
-        });
-    }
-
-    fn map<T>(&mut self, key: &str, entries: &BTreeMap<String, T>, write: impl Fn(&T, &mut Vec<u8>)) {
-        if entries.is_empty() {
-            return;
-        }
-        self.value(key, |out| {
-            let mut before = b'{';
-            for (key, value) in entries {
-                out.push(before);
-                before = b',';
-                string(key, out);
-                out.push(b':');
-                write(value, out);
-            }
-            out.push(b'}');
-        });
-    }
-
-    /// A struct: left out when all its fields are.
-    fn object(&mut self, key: &str, write: impl FnOnce(&mut Object<'_>)) {
-        let (start, first) = (self.out.len(), self.empty);
-        let mut empty = true;
-        self.value(key, |out| {
-            let mut object = Object::open(out);
-            write(&mut object);
-            empty = object.empty;
-            object.close();
-        });
-        if empty {
-            self.out.truncate(start);
-            self.empty = first;
-        }
-    }
-}
-
-fn string(text: &str, out: &mut Vec<u8>) {
-    // Writing a string into memory has no way to fail.
-    let _ = serde_json::to_writer(out, text);
-}
-
-/// Writes a JSON text as it stands, on one line.
-fn json(text: &str, out: &mut Vec<u8>) {
-    if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
-        return string(text, out);
-    }
-    // Within JSON strings line breaks are escaped: those left stand between tokens.
-    let mut rest = text.as_bytes();
-    while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
-        let (line, tail) = rest.split_at(at);
-        out.extend_from_slice(line);
-        out.push(b' ');
-        rest = tail.get(1..).unwrap_or_default();
-    }
-    out.extend_from_slice(rest);
-}
-
-fn number(value: &i64, out: &mut Vec<u8>) {
-    // Writing into memory cannot fail.
-    let _ = write!(out, "{value}");
-}
-
-/// What is not finite is null here; columns leave it out before.
-fn float(value: f64, out: &mut Vec<u8>) {
-    let size = value.abs();
-    let _ = if !value.is_finite() {
-        write!(out, "null")
-    } else if size == 0.0 || (1e-9..1e16).contains(&size) {
-        let start = out.len();
-        let written = write!(out, "{value}");
-        // A whole number keeps its point, so that every reader takes the column for floats.
-        if out.get(start..).is_some_and(|digits| memchr::memchr(b'.', digits).is_none()) {
-            out.extend_from_slice(b".0");
-        }
-        written
-    } else {
-        write!(out, "{value:e}")
-    };
 }
 
 /// Writes microseconds since 1970 as RFC 3339. Years beyond four digits carry a sign, as ISO 8601 has it; times that no

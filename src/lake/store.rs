@@ -231,17 +231,20 @@ impl Store {
         let bytes = Bytes::from_static(PROBE);
         if self.create(&key, bytes.clone()).await? == Created::New {
             // A second time: a store that takes it would let writers overwrite each other.
-            let again = self.attempt("put", bytes.len(), self.objects.create(&key, bytes)).await;
-            match again {
-                Err(Failure::Exists) => {}
-                Ok(()) => {
-                    let why = format!(
-                        "the store replaced {key} although it was asked not to: it does not support conditional puts \
-                         (If-None-Match), which chatlake needs; use a store or a version that does"
-                    );
-                    return Err(Failure::Refused { scope: Scope::Store, why });
+            let again = async {
+                match self.objects.create(&key, bytes.clone()).await {
+                    Ok(()) => Ok(true),
+                    // What a store should say is no error.
+                    Err(Failure::Exists) => Ok(false),
+                    Err(failure) => Err(failure),
                 }
-                Err(failure) => return Err(failure),
+            };
+            if self.attempt("put", bytes.len(), again).await? {
+                let why = format!(
+                    "the store replaced {key} although it was asked not to: it does not support conditional puts \
+                     (If-None-Match), which chatlake needs; use a store or a version that does"
+                );
+                return Err(Failure::Refused { scope: Scope::Store, why });
             }
             self.read(&key).await?;
         }

@@ -4,7 +4,7 @@ use super::support::load;
 use super::support::metrics::Ledger;
 use super::support::send::{self, Answer, Encoding, Grpc};
 use super::support::server::{Server, Setup};
-use super::support::wait;
+use super::support::{until, wait};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
@@ -132,6 +132,16 @@ fn what_is_too_large_is_refused_for_good_however_it_is_packed() {
         assert!(status.message().contains("256KiB"), "{name}: it says the limit: {status:?}");
     }
     doors.check();
+}
+
+#[test]
+fn what_is_refused_is_told_on_the_server_too() {
+    let doors = Doors::open();
+    doors.post(PROTOBUF, Encoding::Plain, &noise(400));
+    doors.post("text/plain", Encoding::Plain, b"");
+    until("the status line", Duration::from_secs(10), || {
+        doors.server.said().contains("requests refused (malformed: 1, unsupported: 1)").then_some(())
+    });
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::event::Model;
 use crate::event::Redaction;
 use crate::event::Timing;
 use crate::event::Tokens;
+use std::collections::BTreeMap;
 
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())

@@ -99,6 +99,7 @@ async fn the_probe_tells_what_is_missing() {
     store.probe(&prefix, &writer).await.unwrap();
     store.probe(&prefix, &writer).await.unwrap();
     assert_eq!(memory.all().keys().collect::<Vec<_>>(), ["_commits/w/probe"]);
+    assert_eq!(store.metrics.store_errors.sum(), 0, "what a store should say is no error");
     memory.remove("_commits/w/probe");
     // A store that takes the second put as well.
     #[derive(Debug)]
