@@ -4,23 +4,24 @@
 //! and tombstones into one entry, whose rename is the commit point. Then segments that hold nothing open are deleted.
 //! After a crash at any place the same step is taken again and gives the same bytes.
 
+mod earlier;
 mod state;
 
 pub use state::Mended;
+
+use earlier::Earlier;
 
 use crate::event::carry::Carry;
 use crate::failpoint;
 use crate::failpoint::Point;
 use crate::fold;
 use crate::fold::Fold;
-use crate::fold::Past;
 use crate::fold::account::Account;
 use crate::fold::chain::Links;
 use crate::fold::open::Close;
 use crate::fold::open::Place;
 use crate::fold::open::SegmentId;
 use crate::fold::open::Waiting;
-use crate::fold::window;
 use crate::lake::encode;
 use crate::lake::key::Writer;
 use crate::lake::outbox::Outbox;
@@ -38,12 +39,9 @@ use crate::wal::Reason;
 use crate::wal::Whole;
 use crate::wal::disk;
 use prost::Message as _;
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::collections::VecDeque;
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -372,64 +370,4 @@ fn of_log(error: wal::ReadError) -> io::Error {
 
 fn failed(doing: String) -> impl FnOnce(io::Error) -> StepError {
     move |source| StepError { doing, source }
-}
-
-/// Key files that are held in memory, because resends come in storms.
-const CACHED_PARTS: usize = 16;
-
-/// Earlier segments and entries.
-struct Earlier<'a> {
-    files: &'a Files,
-    outbox: &'a Outbox,
-    keys: RefCell<VecDeque<(u64, Rc<Vec<u128>>)>>,
-}
-
-impl<'a> Earlier<'a> {
-    fn new(files: &'a Files, outbox: &'a Outbox) -> Self {
-        Self { files, outbox, keys: RefCell::default() }
-    }
-
-    /// A file beside an entry. Damage to both of it is told, and costs what was in it.
-    fn read(&self, segment: u64, name: &str, cost: &str) -> io::Result<Vec<u8>> {
-        match self.outbox.read_beside(segment, name) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
-                tracing::error!(segment, file = name, "a file of the outbox is damaged, and so is its copy: {cost}");
-                Ok(Vec::new())
-            }
-            read => read,
-        }
-    }
-
-    fn keys(&self, segment: u64) -> io::Result<Rc<Vec<u128>>> {
-        let mut cached = self.keys.borrow_mut();
-        if let Some((_, keys)) = cached.iter().find(|(cached, _)| *cached == segment) {
-            return Ok(Rc::clone(keys));
-        }
-        let bytes = self.read(segment, WINDOW, "its resends are not recognised any more")?;
-        let keys = Rc::new(window::decode_keys(&bytes));
-        if cached.len() >= CACHED_PARTS {
-            cached.pop_front();
-        }
-        cached.push_back((segment, Rc::clone(&keys)));
-        Ok(keys)
-    }
-}
-
-impl Past for Earlier<'_> {
-    fn blob(&self, segment: SegmentId, offset: u64) -> io::Result<Vec<u8>> {
-        let blob = self.files.blob(file_id(segment.number, segment.kept), offset).map_err(of_log)?;
-        Ok(blob.payload.to_vec())
-    }
-
-    fn window_keys(&self, segment: u64) -> io::Result<Vec<u128>> {
-        self.keys(segment).map(|keys| keys.to_vec())
-    }
-
-    fn window_has(&self, segment: u64, key: u128) -> io::Result<bool> {
-        self.keys(segment).map(|keys| keys.binary_search(&key).is_ok())
-    }
-
-    fn tombs(&self, segment: u64) -> io::Result<Vec<u8>> {
-        self.read(segment, TOMBS, "late records of its traces are read by themselves")
-    }
 }

@@ -23,19 +23,28 @@
 //! - The files beside an entry outlive its objects: [`Outbox::clean`] removes those that nobody needs any more.
 //! - An error of the disk says what every error of a disk says: it may have happened. Start again by reading.
 
+mod draft;
+mod index;
 #[cfg(test)]
 mod tests;
+mod twice;
+
+pub use draft::Draft;
+pub use index::Index;
+pub use index::Object;
+pub use index::Parked;
+pub use index::Shipment;
+
+use index::VERSION;
+use twice::COPY;
+use twice::checked;
 
 use super::encode::sha256;
-use super::key::Prefix;
-use super::manifest::Range;
 use crate::failpoint;
 use crate::failpoint::Mutation;
 use crate::failpoint::Point;
 use crate::wal::disk;
 use crate::wal::disk::Disk;
-use serde::Deserialize;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -44,19 +53,12 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 const INDEX: &str = "entry.json";
 const STORED: &str = "stored.json";
 const PARKED: &str = "parked.json";
 const PART: &str = ".part";
 const TMP: &str = ".tmp";
-/// Ends the name of the second of two equal files.
-const COPY: &str = ".copy";
-/// Bytes of the line that a file ends in.
-const CHECK: usize = 18;
-/// The version of the index.
-const VERSION: u32 = 2;
 
 /// The outbox of a data directory.
 #[derive(Debug)]
@@ -75,6 +77,8 @@ struct Entry {
     bytes: u64,
     /// When the first record with a row arrived, microseconds since 1970.
     oldest: Option<i64>,
+    /// Input records that are decided by what is to be stored.
+    records: u64,
 }
 
 /// How far an entry has come.
@@ -86,55 +90,6 @@ enum State {
     Parked,
     /// Stored; what is left of it are files beside it.
     Stored,
-}
-
-/// What an entry holds: what `entry.json` says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Index {
-    version: u32,
-    /// The segment whose fold made it.
-    pub segment: u64,
-    /// What is to be stored, by prefix.
-    pub shipments: Vec<Shipment>,
-}
-
-/// What is to be stored under one prefix: files, and last the manifest that makes them visible.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shipment {
-    /// The prefix.
-    pub prefix: String,
-    /// The files.
-    pub files: Vec<Object>,
-    /// The manifest.
-    pub manifest: Object,
-    /// Input records that the manifest decides.
-    pub records: u64,
-    /// Their numbers.
-    pub decided: Vec<Range>,
-    /// When the first of those with a row arrived, microseconds since 1970.
-    pub oldest: Option<i64>,
-}
-
-/// One object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Object {
-    /// Its key below the store's URL.
-    pub key: String,
-    /// The file in the entry.
-    pub file: String,
-    /// Length.
-    pub bytes: u64,
-    /// SHA-256 in hex.
-    pub sha256: String,
-}
-
-/// Why parts of an entry are parked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parked {
-    /// The reason for each prefix that the store refuses.
-    pub refused: BTreeMap<String, String>,
-    /// Prefixes of which all is stored.
-    pub stored: Vec<String>,
 }
 
 /// What waits.
@@ -150,12 +105,6 @@ pub struct Backlog {
     pub oldest: Option<u64>,
     /// When the first record of entries that are to be stored arrived, microseconds since 1970.
     pub since: Option<i64>,
-}
-
-impl Index {
-    fn oldest(&self) -> Option<i64> {
-        self.shipments.iter().filter_map(|shipment| shipment.oldest).min()
-    }
 }
 
 impl Outbox {
@@ -211,9 +160,10 @@ impl Outbox {
             (false, true) => State::Parked,
             (false, false) => State::Waiting,
         };
-        let index = if state == State::Stored { None } else { self.index(segment).ok() };
-        let oldest = index.and_then(|index| index.oldest());
-        Ok(Entry { state, bytes: files.iter().map(|file| file.len).sum(), oldest })
+        let index = if state == State::Stored { None } else { self.whole_index(segment)? };
+        let bytes = files.iter().map(|file| file.len).sum();
+        let (oldest, records) = index.map_or((None, 0), |index| (index.oldest(), index.records()));
+        Ok(Entry { state, bytes, oldest, records })
     }
 
     /// The last entry: the fold goes on behind it.
@@ -224,86 +174,6 @@ impl Outbox {
     /// All entries, oldest first.
     pub fn all(&self) -> Vec<u64> {
         self.entries().keys().copied().collect()
-    }
-
-    /// Whether a file was put beside an entry.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn has_beside(&self, segment: u64, name: &str) -> io::Result<bool> {
-        let files = match self.disk.list(&self.folder(segment)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            files => files?,
-        };
-        Ok(files.iter().any(|file| file.name.strip_suffix(COPY).unwrap_or(&file.name) == name))
-    }
-
-    /// A file beside an entry.
-    ///
-    /// # Errors
-    /// What the disk says; not found where it was cleaned away, invalid data where it and its copy are damaged.
-    pub fn read_beside(&self, segment: u64, name: &str) -> io::Result<Vec<u8>> {
-        self.read_twice(segment, &[name])
-    }
-
-    /// Puts a file beside an entry that is in place, over what damage has left of it.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn put_beside(&self, segment: u64, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let _changing = self.changing.lock();
-        self.replace(segment, &format!("{name}{COPY}"), bytes)?;
-        self.replace(segment, name, bytes)
-    }
-
-    /// Reads a file that stands twice, under the first of the names that is there.
-    fn read_twice(&self, segment: u64, names: &[&str]) -> io::Result<Vec<u8>> {
-        let folder = self.folder(segment);
-        let copies = names.first().map(|name| format!("{name}{COPY}"));
-        let mut failed: Option<(String, io::Error)> = None;
-        for name in names.iter().map(|name| (*name).to_owned()).chain(copies) {
-            let read = disk::read(self.disk.as_ref(), &folder.join(&name));
-            match read.and_then(|bytes| checked(bytes, segment)) {
-                Ok(bytes) => {
-                    if let Some((first, why)) = failed
-                        && name.ends_with(COPY)
-                    {
-                        tracing::warn!(segment, file = first, %why, "a file of the outbox is read from its copy");
-                        self.mend(segment, &first, &bytes)?;
-                    }
-                    return Ok(bytes);
-                }
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
-                    // Damage says more than that nothing is there.
-                    if failed.as_ref().is_none_or(|(_, before)| before.kind() == io::ErrorKind::NotFound) {
-                        failed = Some((failed.map_or(name, |(first, _)| first), error));
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Err(failed.map_or_else(|| io::ErrorKind::NotFound.into(), |(_, error)| error))
-    }
-
-    /// Writes a file anew of which only the copy could be read. A full disk is no failure: the copy is there.
-    fn mend(&self, segment: u64, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let _changing = self.changing.lock();
-        match self.replace(segment, name, bytes) {
-            // Full, or cleaned away meanwhile.
-            Err(error) if disk::is_full(&error) || error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
-        }
-    }
-
-    fn replace(&self, segment: u64, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let folder = self.folder(segment);
-        let new = folder.join(format!("{name}{TMP}"));
-        disk::write(self.disk.as_ref(), &new, &with_check(bytes, segment))?;
-        if name == PARKED {
-            failpoint::reached(Point::OutboxBeforeParked);
-        }
-        self.disk.rename(&new, &folder.join(name))?;
-        self.disk.sync_dir(&folder)
     }
 
     /// Begins an entry. What an earlier attempt left is dropped.
@@ -369,13 +239,23 @@ impl Outbox {
     /// # Errors
     /// What the disk says.
     pub fn records(&self, segment: u64) -> io::Result<u64> {
+        match self.entries().get(&segment) {
+            Some(entry) if entry.state == State::Waiting => return Ok(entry.records),
+            _ => {}
+        }
         let stored = self.why_parked(segment)?.unwrap_or_default().stored;
-        let index = match self.index(segment) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => return Ok(0),
-            index => index?,
-        };
+        let Some(index) = self.whole_index(segment)? else { return Ok(0) };
         let left = index.shipments.iter().filter(|shipment| !stored.contains(&shipment.prefix));
         Ok(left.map(|shipment| shipment.records).sum())
+    }
+
+    /// The index of an entry, if damage has not taken it and its copy.
+    fn whole_index(&self, segment: u64) -> io::Result<Option<Index>> {
+        match self.index(segment) {
+            Ok(index) => Ok(Some(index)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads the bytes of an object of an entry.
@@ -461,7 +341,7 @@ impl Outbox {
                 left += file.len;
             }
         }
-        self.entries().insert(segment, Entry { state: State::Stored, bytes: left, oldest: None });
+        self.entries().insert(segment, Entry { state: State::Stored, bytes: left, oldest: None, records: 0 });
         Ok(())
     }
 
@@ -508,120 +388,8 @@ impl Outbox {
     }
 }
 
-/// An entry that is being written. Dropped without [`Draft::commit`], it is as if it had never been.
-#[derive(Debug)]
-pub struct Draft<'a> {
-    outbox: &'a Outbox,
-    dir: PathBuf,
-    index: Index,
-    /// Files of the shipment at hand.
-    files: Vec<Object>,
-    bytes: u64,
-    parts: usize,
-}
-
-impl Draft<'_> {
-    /// Adds a file of the shipment at hand. `key` is below the prefix.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn file(&mut self, prefix: &Prefix, key: &str, bytes: &[u8]) -> io::Result<()> {
-        let object = self.part(prefix.join(key), bytes)?;
-        self.files.push(object);
-        Ok(())
-    }
-
-    /// Adds the manifest of the shipment at hand, which is then complete. `key` is below the store's URL, `decided` the
-    /// input records that it decides, `oldest` when the first of those with a row arrived.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn manifest(
-        &mut self,
-        prefix: &Prefix,
-        key: String,
-        bytes: &[u8],
-        decided: &[Range],
-        oldest: Option<i64>,
-    ) -> io::Result<()> {
-        let manifest = self.part(key, bytes)?;
-        let files = std::mem::take(&mut self.files);
-        let records = decided.iter().map(|range| range.last.saturating_sub(range.first).saturating_add(1)).sum();
-        let (prefix, decided) = (prefix.to_string(), decided.to_vec());
-        self.index.shipments.push(Shipment { prefix, files, manifest, records, decided, oldest });
-        Ok(())
-    }
-
-    /// Adds a file beside the entry, and its copy. Names are plain and end in none of the endings above.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn beside(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let bytes = with_check(bytes, self.index.segment);
-        self.write(name, &bytes)?;
-        self.write(&format!("{name}{COPY}"), &bytes)
-    }
-
-    /// Puts the entry in place: when this returns, it is durable.
-    ///
-    /// # Errors
-    /// What the disk says. The entry may be in place nevertheless: only reading the disk again tells.
-    pub fn commit(mut self) -> io::Result<()> {
-        let index = serde_json::to_vec(&self.index).map_err(io::Error::other)?;
-        let state = if self.index.shipments.is_empty() { State::Stored } else { State::Waiting };
-        match state {
-            State::Stored => self.write(STORED, &with_check(&index, self.index.segment))?,
-            State::Waiting | State::Parked => self.beside(INDEX, &index)?,
-        }
-        let (disk, segment) = (self.outbox.disk.as_ref(), self.index.segment);
-        disk.sync_dir(&self.dir)?;
-        failpoint::reached(Point::OutboxBeforeRename);
-        if !failpoint::has(Mutation::NoRename) {
-            disk.rename(&self.dir, &self.outbox.folder(segment))?;
-        }
-        failpoint::reached(Point::OutboxAfterRename);
-        if !failpoint::has(Mutation::NoRenameSync) {
-            disk.sync_dir(&self.outbox.dir).map_err(disk::never_again)?;
-        }
-        failpoint::reached(Point::OutboxAfterSync);
-        let oldest = self.index.oldest();
-        self.outbox.entries().insert(segment, Entry { state, bytes: self.bytes, oldest });
-        Ok(())
-    }
-
-    fn part(&mut self, key: String, bytes: &[u8]) -> io::Result<Object> {
-        let file = format!("{:04}{PART}", self.parts);
-        self.parts += 1;
-        self.write(&file, bytes)?;
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        Ok(Object { key, file, bytes: length, sha256: sha256(bytes) })
-    }
-
-    fn write(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        disk::write(self.outbox.disk.as_ref(), &self.dir.join(name), bytes)
-    }
-}
-
 fn segment_of(name: &str) -> Option<u64> {
     if name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_digit()) { name.parse().ok() } else { None }
-}
-
-/// What a file that is not an object is made of: the bytes, and a line with their hash.
-fn with_check(bytes: &[u8], segment: u64) -> Vec<u8> {
-    let line = format!("\n{:016x}\n", xxh3_64_with_seed(bytes, segment));
-    [bytes, line.as_bytes()].concat()
-}
-
-/// What stands before the line with its hash.
-fn checked(mut bytes: Vec<u8>, segment: u64) -> io::Result<Vec<u8>> {
-    let end = bytes.len().checked_sub(CHECK);
-    let whole = end.and_then(|end| bytes.split_at_checked(end)).is_some_and(|(bytes, line)| {
-        let hash = xxh3_64_with_seed(bytes, segment);
-        line == format!("\n{hash:016x}\n").as_bytes()
-    });
-    bytes.truncate(end.unwrap_or(0));
-    if whole || failpoint::has(Mutation::NoCheck) { Ok(bytes) } else { Err(invalid("it is not what was written")) }
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

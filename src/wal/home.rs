@@ -9,8 +9,8 @@
 //! check 1c291ca3
 //! ```
 //!
-//! The last line is the crc32 of those before it, in hex. Should the file be lost or damaged, the id is taken from
-//! the segments that are there.
+//! The last line is the crc32 of those before it, in hex. It stands twice: `writer.copy` is the same again. Should both
+//! be lost or damaged, the id is taken from the segments that are there.
 
 use super::disk;
 use super::disk::Disk;
@@ -27,6 +27,9 @@ use std::sync::Arc;
 
 /// The version of the directory's layout that this program reads and writes.
 const FORMAT: u32 = 1;
+/// Who writes here, and the same again.
+const FILE: &str = "writer";
+const COPY: &str = "writer.copy";
 /// Characters of a name that are kept.
 const NAME: usize = 64;
 
@@ -111,11 +114,16 @@ impl Home {
         let lock = disk.lock(&dir.join("lock")).map_err(OpenError::io(doing()))?;
         let Some(lock) = lock else { return Err(OpenError::Locked { dir: dir.to_owned() }) };
         disk::create_dir_all(disk.as_ref(), &dir.join("wal")).map_err(OpenError::io(doing()))?;
-        let writer = match read(disk.as_ref(), &dir.join("writer"))? {
+        let writer = match read(disk.as_ref(), &dir.join(FILE))? {
             Some(writer) => writer,
             None => {
-                let id = id_of_segments(disk.as_ref(), &dir.join("wal")).map_err(OpenError::io(doing()))?;
-                let writer = Identity { name: fit(name), id: id.unwrap_or(random) };
+                let writer = match read(disk.as_ref(), &dir.join(COPY))? {
+                    Some(writer) => writer,
+                    None => {
+                        let id = id_of_segments(disk.as_ref(), &dir.join("wal")).map_err(OpenError::io(doing()))?;
+                        Identity { name: fit(name), id: id.unwrap_or(random) }
+                    }
+                };
                 write(disk.as_ref(), dir, &writer).map_err(OpenError::io(doing()))?;
                 writer
             }
@@ -166,9 +174,11 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Identity>, OpenError> {
 fn write(disk: &dyn Disk, dir: &Path, writer: &Identity) -> io::Result<()> {
     let head = format!("chatlake writer, format {FORMAT}\nname {}\nid {:016x}\n", writer.name, writer.id);
     let text = format!("{head}check {:08x}\n", crc32fast::hash(head.as_bytes()));
-    let new = dir.join("writer.tmp");
-    disk::write(disk, &new, text.as_bytes())?;
-    disk.rename(&new, &dir.join("writer"))?;
+    for name in [COPY, FILE] {
+        let new = dir.join("writer.tmp");
+        disk::write(disk, &new, text.as_bytes())?;
+        disk.rename(&new, &dir.join(name))?;
+    }
     disk.sync_dir(dir)
 }
 

@@ -18,7 +18,7 @@
 //! | path in the data directory | what |
 //! |---|---|
 //! | `lock` | locked while a process has the directory |
-//! | `writer` | who writes here: name, random id, format; made once ([`home`]) |
+//! | `writer`, `writer.copy` | who writes here: name, random id, format; made once ([`home`]) |
 //! | `wal/000000000017.seg` | segment 17 |
 //! | `wal/000000000017.kept` | records that the fold of segment 17 copied from earlier ones, with their envelopes |
 //! | `wal/000000000017.seg.aside` | a segment of which damage elsewhere has left nobody to tell what has landed |

@@ -5,13 +5,14 @@ use super::support::duck::{Reader, S3};
 use super::support::load;
 use super::support::rows::{self, files_below};
 use super::support::s3::{self, Fault, Faults};
-use super::support::send::Grpc;
+use super::support::send::{self, Encoding, Grpc};
 use super::support::server::{Server, Setup};
 use super::support::{say, skip, until, wait};
 use hyper::Method;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -25,8 +26,8 @@ fn lake(folder: &Path) -> PathBuf {
     folder.join("buckets/my-bucket/lake")
 }
 
-/// Sends traces; each is acknowledged within a second, whatever the store does.
-fn send(server: &Server, numbers: std::ops::Range<u64>) {
+/// Sends traces; each is acknowledged soon, whatever the store does.
+fn sends(server: &Server, numbers: std::ops::Range<u64>) {
     let client = Grpc::new(&server.grpc());
     for number in numbers {
         let (children, root) = load::trace(31 << 40, number);
@@ -74,7 +75,7 @@ fn passing_faults_of_a_store_lose_and_double_nothing() {
     for (method, part, times, fault) in cases {
         let before = faults.hits();
         faults.add(method, part, times, fault);
-        send(&server, traces..traces + 3);
+        sends(&server, traces..traces + 3);
         traces += 3;
         until("the fault to be met", LIMIT, || (faults.hits() >= before + times).then_some(()));
         assert_eq!(server.admin("/healthz").expect("alive").0, 200);
@@ -102,7 +103,7 @@ fn a_store_that_refuses_everything_is_waited_out_and_the_reason_told() {
     let mut traces = 0;
     for (fault, way_out) in cases {
         faults.add(None, "", u64::MAX, fault);
-        send(&server, traces..traces + 3);
+        sends(&server, traces..traces + 3);
         traces += 3;
         until("the reason", LIMIT, || {
             server.admin("/readyz").filter(|(status, why)| *status == 503 && why.contains(way_out))
@@ -132,7 +133,7 @@ fn a_store_without_conditional_puts_is_refused_in_words() {
         let said = String::from_utf8_lossy(&check.stderr).into_owned();
         assert!(check.status.code() == Some(1) && said.contains("conditional puts"), "{fault:?}: {said}");
         let mut server = setup.start_alive();
-        send(&server, 0..3);
+        sends(&server, 0..3);
         let (_, why) = until("the reason", LIMIT, || server.admin("/readyz").filter(|(status, _)| *status == 503));
         assert!(why.contains("conditional puts"), "{fault:?}: {why}");
         server.kill();
@@ -162,7 +163,7 @@ fn a_foreign_object_parks_its_entry_and_the_process_goes_on() {
     let foreign: Vec<PathBuf> = (1..=3).map(|segment| commits.join(format!("{segment:012}.json"))).collect();
     foreign.iter().for_each(|path| std::fs::write(path, "somebody else's").expect("written"));
     for trace in 0..6 {
-        send(&server, trace..trace + 1);
+        sends(&server, trace..trace + 1);
         std::thread::sleep(Duration::from_millis(900));
     }
     let page = until("the others to land", LIMIT, || {
@@ -203,7 +204,7 @@ fn a_backlog_drains_oldest_first_beside_live_traffic_in_flat_memory() {
     let mut traces = 0;
     let backlog = |server: &Server| status(server)["outbox_entries"].as_u64().unwrap_or_default();
     until("a backlog", LIMIT, || {
-        send(&server, traces..traces + 20);
+        sends(&server, traces..traces + 20);
         traces += 20;
         (backlog(&server) >= 40).then_some(())
     });
@@ -216,7 +217,7 @@ fn a_backlog_drains_oldest_first_beside_live_traffic_in_flat_memory() {
     faults.clear();
     let mut most = before;
     until("the backlog to be stored", LIMIT, || {
-        send(&server, traces..traces + 5);
+        sends(&server, traces..traces + 5);
         traces += 5;
         most = most.max(resident(&server));
         (backlog(&server) <= 5).then_some(())
@@ -245,7 +246,7 @@ fn a_store_that_cannot_be_found_is_waited_for() {
     let s3 = s3::serve_bucket(folder.path(), "my-bucket");
     let lost = S3 { endpoint: "no-such-host.invalid:9000".to_owned(), ..s3.clone() };
     let mut server = setup(folder.path(), &lost).start_alive();
-    send(&server, 0..3);
+    sends(&server, 0..3);
     until("a reason", LIMIT, || server.admin("/readyz").filter(|(status, _)| *status == 503));
     assert_eq!(server.ledger().buffered, 12);
     assert!(!server.said().contains(&s3.secret), "{}", server.said());
@@ -264,7 +265,7 @@ fn a_stop_with_a_store_that_hangs_ends_in_time_and_loses_nothing() {
     let s3 = s3::serve(folder.path(), "my-bucket", faults.clone(), true);
     let mut server = setup(folder.path(), &s3).with("SHUTDOWN__GRACE", "2s").start();
     faults.add(None, "", u64::MAX, Fault::Stalls);
-    send(&server, 0..5);
+    sends(&server, 0..5);
     let begun = Instant::now();
     assert!(server.stop_within(Duration::from_secs(10)).success(), "{}", server.said());
     say(&format!("stopped after {:?} with a store that hangs", begun.elapsed()));
@@ -301,4 +302,136 @@ fn a_reader_beside_a_writer_sees_counts_that_grow() {
     let sent = load.finish();
     server.drain(LIMIT);
     sent.compare(&mut reader, folder.path(), "data/events/**/*.parquet").check();
+}
+
+/// D8 for what lies beside the log: while the process is down a bit flips in a file, again and again in another one. Each
+/// start comes up by itself, knows all that is buffered, and in the end every row is there once.
+#[test]
+fn flipped_bits_beside_the_log_cost_nothing() {
+    let folder = TempDir::new().expect("a folder");
+    let faults = Faults::default();
+    let s3 = s3::serve(folder.path(), "my-bucket", faults.clone(), true);
+    let mut server = setup(folder.path(), &s3).with("ASSEMBLY__IDLE", "10m").start();
+    faults.add(None, "", u64::MAX, Fault::Says(503, "SlowDown"));
+    let client = Grpc::new(&server.grpc());
+    let mut roots = Vec::new();
+    for number in 3..5 {
+        let (children, root) = load::trace(31 << 40, number);
+        wait(client.traces(load::request(children))).expect("acknowledged");
+        roots.push(root);
+    }
+    sends(&server, 0..3);
+    until("entries that wait, and traces that are open", LIMIT, || {
+        let page = status(&server);
+        (page["outbox_entries"].as_u64() > Some(0) && page["open_traces"] == 2).then_some(())
+    });
+    let mut damaged = Vec::new();
+    for name in ["carry", "change", "window", "tombs", "entry.json", "stored.json", "writer"] {
+        for copy in ["", ".copy"] {
+            server.kill();
+            let name = format!("{name}{copy}");
+            let is_named = |path: &&PathBuf| path.file_name().is_some_and(|file| file.to_string_lossy() == name);
+            let files = files_below(&server.data());
+            if let Some(path) = files.iter().filter(is_named).next_back() {
+                let mut bytes = std::fs::read(path).expect("readable");
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 16;
+                std::fs::write(path, bytes).expect("written");
+                damaged.push(name);
+            }
+            server.restart_alive();
+            let ledger = server.ledger();
+            assert_eq!((ledger.buffered, ledger.quarantined), (18, 0), "after {damaged:?}: {ledger:?}");
+        }
+    }
+    say(&format!("a bit was flipped in each of {damaged:?}"));
+    assert!(damaged.len() >= 8, "{damaged:?}");
+    faults.clear();
+    wait(Grpc::new(&server.grpc()).traces(load::request(roots))).expect("acknowledged");
+    let ledger = server.drain(LIMIT);
+    assert_eq!(ledger.landed, 20, "{ledger:?}");
+    is_whole(&server, folder.path(), 5);
+}
+
+/// A small file system of a test's own.
+#[derive(Debug)]
+struct Small(PathBuf);
+
+impl Small {
+    /// The error says why there is none: mounting is for root.
+    fn mount(at: PathBuf, size: &str) -> Result<Self, String> {
+        std::fs::create_dir_all(&at).map_err(|error| error.to_string())?;
+        let mut mount = Command::new("mount");
+        let output = mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(&at).output();
+        let output = output.map_err(|error| error.to_string())?;
+        let why = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(Self(at)) } else { Err(why) }
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(&self.0).status().map(drop).unwrap_or_default();
+    }
+}
+
+/// D5: a disk that fills up, by a backlog and by others. Senders are told to come again, over both doors; nothing
+/// acknowledged is lost, and it goes on by itself as soon as there is room.
+#[test]
+fn a_full_disk_refuses_with_a_hint_and_goes_on_by_itself() {
+    const NAME: &str = "a_full_disk_refuses_with_a_hint_and_goes_on_by_itself";
+    let folder = TempDir::new().expect("a folder");
+    let disk = match Small::mount(folder.path().join("data"), "20m") {
+        Ok(disk) => disk,
+        Err(why) => return say(&format!("SKIPPED {NAME}: no file system can be mounted: {why}")),
+    };
+    let faults = Faults::default();
+    let s3 = s3::serve(folder.path(), "my-bucket", faults.clone(), true);
+    let server = setup(folder.path(), &s3).with("ROLL__SIZE", "256KiB").with("DISK__RESERVE", "2MiB").start();
+    let client = Grpc::new(&server.grpc());
+    let mut traces = 0;
+    let mut attempt = |client: &Grpc| {
+        let batch = (traces..traces + 20).flat_map(|number| {
+            let (children, root) = load::trace(33 << 40, number);
+            [children, vec![root]].concat()
+        });
+        let result = wait(client.traces(load::request(batch.collect())));
+        traces += if result.is_ok() { 20 } else { 0 };
+        (result, traces)
+    };
+    let refused = |status: tonic::Status| {
+        assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+        assert!(!status.details().is_empty(), "a hint when to come again: {status:?}");
+        let (children, _) = load::trace(34 << 40, 1);
+        let body = prost::Message::encode_to_vec(&load::request(children));
+        let url = format!("{}/v1/traces", server.http());
+        let answer = wait(send::post(&url, "application/x-protobuf", Encoding::Plain, &body)).expect("an answer");
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(answer.retry_after.is_some_and(|after| after.parse::<u64>().is_ok()), "whole seconds");
+        assert_eq!(server.admin("/healthz").expect("alive").0, 200);
+    };
+    let again = |attempt: &mut dyn FnMut(&Grpc) -> (Result<(i64, String), tonic::Status>, u64)| {
+        until("room", LIMIT, || attempt(&client).0.ok())
+    };
+
+    // A backlog, because the store is down.
+    faults.add(None, "", u64::MAX, Fault::Says(503, "SlowDown"));
+    refused(until("a full disk", LIMIT, || attempt(&client).0.err()));
+    faults.clear();
+    again(&mut attempt);
+    server.drain(LIMIT);
+
+    // Somebody else's file.
+    let filler = disk.0.join("filler");
+    let mut file = std::fs::File::create(&filler).expect("a file");
+    while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
+    drop(file);
+    refused(until("a full disk", LIMIT, || attempt(&client).0.err()));
+    std::fs::remove_file(&filler).expect("removed");
+    again(&mut attempt);
+    let (_, traces) = attempt(&client);
+    let ledger = server.drain(LIMIT);
+    assert_eq!(ledger.quarantined, 0, "{ledger:?}");
+    say(&format!("{traces} traces through a disk of 20 MiB that was full twice"));
+    is_whole(&server, folder.path(), traces);
 }

@@ -32,26 +32,36 @@ fn a_writer_is_made_once_and_survives_a_power_cut() {
     for seed in 0..50 {
         let home = claim(&memory.power_loss(seed), "other", 2).unwrap();
         assert_eq!(*home.writer(), writer);
-        assert_eq!((home.dir(), home.disk().list(home.dir()).unwrap().len()), (Path::new(DATA), 3));
+        assert_eq!((home.dir(), home.disk().list(home.dir()).unwrap().len()), (Path::new(DATA), 4));
     }
     assert_eq!(claim(&MemDisk::new(), "..", 2).unwrap().writer().name, "chatlake");
 }
 
 #[test]
-fn every_damage_to_the_writers_file_is_noticed_and_mended_from_the_segments() {
+fn every_damage_to_the_writers_file_is_noticed_and_mended() {
     let mut rig = Rig::new();
     rig.append(request("e", &["a"])).unwrap();
+    let known = claim(&rig.memory.killed(), "new", 99).unwrap().writer().clone();
     let bytes = disk::read(&rig.memory, Path::new("/data/writer")).unwrap();
     for at in 0..bytes.len() {
         for bit in 0..8 {
             let memory = rig.memory.killed();
             change(&memory, "writer", |bytes| bytes[at] ^= 1 << bit);
             let home = claim(&memory, "new", 99).unwrap();
-            assert_eq!(home.writer().id, 7, "byte {at} bit {bit}");
+            assert_eq!(*home.writer(), known, "byte {at} bit {bit}");
+            assert_eq!(disk::read(&memory, Path::new("/data/writer")).unwrap(), bytes);
+            // Both: what the segments say is left.
+            drop(home);
+            for name in ["writer", "writer.copy"] {
+                change(&memory, name, |bytes| bytes[at] ^= 1 << bit);
+            }
+            assert_eq!(claim(&memory, "new", 99).unwrap().writer().id, 7, "byte {at} bit {bit}");
         }
     }
     let memory = rig.memory.killed();
-    memory.remove_file(Path::new("/data/writer")).unwrap();
+    for name in ["writer", "writer.copy"] {
+        memory.remove_file(&Path::new(DATA).join(name)).unwrap();
+    }
     assert_eq!(claim(&memory, "new", 99).unwrap().writer().to_string(), "new-0000000000000007");
     assert_eq!(records(Rig::again(memory).opened.wal.files(), FileId::Segment(1)).len(), 1);
 }
