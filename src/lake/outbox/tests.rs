@@ -1,4 +1,6 @@
 use super::*;
+use crate::lake::key::Prefix;
+use crate::lake::manifest::Range;
 use crate::wal::disk::Fault;
 use crate::wal::disk::FaultDisk;
 use crate::wal::disk::MemDisk;
