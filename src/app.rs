@@ -205,9 +205,16 @@ async fn run(config: Config, metrics: Arc<Metrics>, instance: &str) -> Result<()
         back.fold(road, reopen, opened.sealed, token, &runtime).map_err(storage)
     })?;
     let uploading = (Arc::clone(&back), Handle::current());
-    parts.thread(Stage::Lake, "uploads", move |_| {
+    parts.thread(Stage::Lake, "uploads", move |token| {
         let (back, runtime) = uploading;
-        runtime.block_on(back.upload(uploader)).context("read the outbox").map_err(storage)
+        let until_late = async {
+            tokio::select! {
+                uploaded = back.upload(uploader) => uploaded,
+                // What is in the outbox is uploaded by the next start.
+                () = token.late() => Ok(()),
+            }
+        };
+        runtime.block_on(until_late).context("read the outbox").map_err(storage)
     })?;
     let doors = [
         ("OTLP over gRPC", Some(grpc.address())),

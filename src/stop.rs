@@ -11,6 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// How long parts may take that hear that the time is up.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// When a part stops: those that bring data in stop before those that carry it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
@@ -104,8 +107,9 @@ impl Stop {
         cause.ok().and_then(|cause| cause.clone()).unwrap_or(Cause::Asked)
     }
 
-    /// Stops all parts, stage by stage, within `grace`. Returns the names of those that had not ended by then, in the
-    /// order of their stages; the caller ends the process over them.
+    /// Stops all parts, stage by stage, within `grace`; then lets them hear that the time is up. Returns the names of
+    /// those that had not ended by then, in the order of their stages, without those that only tell of others: the
+    /// caller ends the process over them.
     pub async fn run(&self, grace: Duration) -> Vec<&'static str> {
         let mut parts = self.shared.parts.subscribe();
         let stages = async {
@@ -117,14 +121,22 @@ impl Stop {
             }
         };
         let _ = tokio::time::timeout(grace, stages).await;
-        self.shared.stage.send_replace(Stage::ALL.last().copied());
-        self.running()
+        let left = self.running_before(Some(Stage::Admin));
+        self.shared.stage.send_replace(Some(Stage::Admin));
+        let mut parts = self.shared.parts.subscribe();
+        let _ = tokio::time::timeout(GOODBYE, parts.wait_for(|parts| parts.running.is_empty())).await;
+        left
     }
 
     /// The names of the parts that have not ended, in the order of their stages.
     pub fn running(&self) -> Vec<&'static str> {
+        self.running_before(None)
+    }
+
+    fn running_before(&self, end: Option<Stage>) -> Vec<&'static str> {
         let parts = self.shared.parts.borrow();
-        let mut running: Vec<_> = parts.running.values().copied().collect();
+        let running = parts.running.values().copied();
+        let mut running: Vec<_> = running.filter(|(stage, _)| end.is_none_or(|end| *stage < end)).collect();
         running.sort_by_key(|(stage, _)| *stage);
         running.into_iter().map(|(_, name)| name).collect()
     }
@@ -146,6 +158,14 @@ impl Token {
         let stage = self.stage;
         // The sender lives as long as this does.
         let _ = self.told.clone().wait_for(|now| now.is_some_and(|now| now >= stage)).await;
+    }
+
+    /// Waits until the part is late: a stage behind its own has come while it runs, because the time is up. What it has
+    /// not done by then is left.
+    pub async fn late(&self) {
+        let stage = self.stage;
+        // The sender lives as long as this does.
+        let _ = self.told.clone().wait_for(|now| now.is_some_and(|now| now > stage)).await;
     }
 
     /// Whether the part is to stop.
@@ -208,10 +228,28 @@ mod tests {
             let stuck = stop.register(Stage::Log, "log");
             let admin = part(stop.register(Stage::Admin, "admin"), 0, &log);
             let (left, ()) = tokio::join!(stop.run(Duration::from_millis(50)), admin);
-            assert_eq!(left, ["log", "admin"]);
+            assert_eq!(left, ["log"]);
             assert_eq!(*log.lock().unwrap(), ["admin"]);
             assert!(stuck.is_told());
             assert_eq!(stop.running(), ["log"]);
+        });
+    }
+
+    #[test]
+    fn a_part_that_is_late_hears_of_it_and_is_waited_for() {
+        run(async {
+            let (stop, log) = (Stop::new(), Mutex::new(Vec::new()));
+            let token = stop.register(Stage::Lake, "uploads");
+            let late = async {
+                token.told().await;
+                token.late().await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                log.lock().unwrap().push("late");
+                drop(token);
+            };
+            let (left, ()) = tokio::join!(stop.run(Duration::from_millis(50)), late);
+            assert_eq!((left, stop.running()), (vec!["uploads"], vec![]));
+            assert_eq!(*log.lock().unwrap(), ["late"]);
         });
     }
 

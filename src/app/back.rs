@@ -78,7 +78,12 @@ impl Back {
                             return Ok(());
                         }
                         road = loop {
-                            runtime.block_on(sleep(FULL_FOR));
+                            runtime.block_on(async {
+                                tokio::select! {
+                                    () = sleep(FULL_FOR) => {}
+                                    () = token.late() => {}
+                                }
+                            });
                             match reopen() {
                                 Err(error) if error.is_full() && token.is_told() => return Ok(()),
                                 Err(error) if error.is_full() => {}

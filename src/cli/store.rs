@@ -10,7 +10,6 @@ use crate::config::units;
 use crate::lake::key::Prefix;
 use crate::lake::key::Writer;
 use crate::lake::objects::Failure;
-use crate::lake::remote;
 use crate::lake::remote::Remote;
 use crate::lake::scan::Scan;
 use crate::lake::store::Patience;
@@ -201,9 +200,7 @@ fn bucket(url: &str) -> anyhow::Result<()> {
     let prober: Writer = PROBER.parse()?;
     wait(store.probe(&Prefix::default(), &prober))?.map_err(|failure| match failure {
         Failure::Refused { why, .. } => anyhow::anyhow!(why),
-        other => {
-            anyhow::anyhow!("{url} cannot be reached: {other}: check the network and {}", remote::variables(url))
-        }
+        other => anyhow::anyhow!(other),
     })
 }
 

@@ -348,7 +348,7 @@ fn classify(error: &Error, url: &str) -> Failure {
             Some(300..=399 | 501) => refused(Scope::Store),
             Some(400..=499) => refused(Scope::Object),
             _ if said.contains("redirect") => refused(Scope::Store),
-            _ if is_not_sent(error) => Failure::NotWritten(advice(&said, code, url)),
+            _ if is_not_sent(error) => Failure::NotWritten(unreachable(&said, url)),
             _ => Failure::Unknown(advice(&said, code, url)),
         },
     }
@@ -392,7 +392,18 @@ fn text(error: &Error) -> String {
             text.push_str(&more);
         }
     }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let mut words: Vec<&str> = text.split_whitespace().collect();
+    // How long it took is another at each attempt, so that one trouble would look like many.
+    while let Some(at) = words.windows(2).position(|pair| matches!(pair, ["in", time] if is_time(time))) {
+        words.drain(at..at + 2);
+    }
+    words.join(" ")
+}
+
+/// Whether a word is a time as the client writes it, such as `3.2ms` or `540.329µs,`.
+fn is_time(word: &str) -> bool {
+    let unit = word.trim_end_matches(',').trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    unit.len() < word.len() && matches!(unit, "ns" | "µs" | "ms" | "s")
 }
 
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
@@ -406,6 +417,17 @@ pub fn variables(url: &str) -> &'static str {
         "s3" | "s3a" => "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL",
         _ => "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY and AZURE_STORAGE_ENDPOINT",
     }
+}
+
+/// That nobody is there, and what to look at.
+fn unreachable(said: &str, url: &str) -> String {
+    if METADATA.iter().any(|server| said.contains(server)) {
+        return advice(said, "", url);
+    }
+    let (what, cause) = said.split_once(" - HTTP error: ").unwrap_or((said, ""));
+    let cause = cause.rsplit("client error (Connect): ").next().unwrap_or_default();
+    let colon = if cause.is_empty() { "" } else { ": " };
+    format!("store {url} cannot be reached: {what}{colon}{cause}: check the network and {}", variables(url))
 }
 
 /// What the store said, in short, and the way out.

@@ -94,3 +94,25 @@ fn check_tells_a_missing_bucket_and_wrong_credentials_apart() {
     let (code, said) = check(setup(folder.path(), &nobody));
     assert!(code == 1 && said.contains("127.0.0.1:9"), "{code}: {said}");
 }
+
+#[test]
+fn a_stop_while_the_store_is_away_keeps_its_time_and_the_rows() {
+    let folder = TempDir::new().expect("a folder");
+    let nobody =
+        S3 { endpoint: "127.0.0.1:9".to_owned(), key_id: "key".to_owned(), secret: "not-to-be-seen".to_owned() };
+    let mut server = setup(folder.path(), &nobody).with("SHUTDOWN__GRACE", "1s").start_alive();
+    wait(Grpc::new(&server.grpc()).traces(good())).expect("acknowledged, for it is on disk");
+    let told = || server.admin("/readyz").filter(|(status, why)| *status == 503 && why.contains("cannot be reached"));
+    until("a reason on /readyz", Duration::from_secs(30), told);
+    let status = server.stop_within(Duration::from_secs(6));
+    let said = server.said();
+    assert!(status.success(), "{status}: {said}");
+    assert!(said.trim_end().ends_with("the next start goes on where they were"), "{said}");
+    assert!(said.contains("stopped while uploads had more to do"), "{said}");
+    assert!(!said.contains("panic") && !said.contains("not-to-be-seen"), "{said}");
+
+    // The store is another one now: what waits lands there.
+    let server = Setup::quick(folder.path()).start();
+    let ledger = server.drain(Duration::from_secs(30));
+    assert_eq!((ledger.recovered, ledger.landed), (4, 4), "{ledger:?}");
+}

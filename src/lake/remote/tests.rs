@@ -142,3 +142,28 @@ fn a_refusal_names_the_thing_and_the_way_out() {
             .contains("check the credentials: AWS_SECRET_ACCESS_KEY")
     );
 }
+
+#[test]
+fn a_trouble_is_told_alike_at_each_attempt() {
+    let of = |time: &str| {
+        let source =
+            format!("Error performing PUT http://h:9/b/k in {time} - Server returned non-2xx status code: 503 Busy");
+        text(&Error::Generic { store: "S3", source: source.into() })
+    };
+    assert_eq!(of("540.329µs"), "Error performing PUT http://h:9/b/k - Server returned non-2xx status code: 503 Busy");
+    assert_eq!(of("1.2ms"), of("10.000001s"));
+}
+
+#[tokio::test]
+async fn a_store_that_nobody_answers_for_says_what_to_look_at() {
+    let environment =
+        [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "hidden"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:9")];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let remote = Remote::open("s3://bucket/lake", &environment).unwrap();
+    let Err(Failure::NotWritten(why)) = remote.create("k", Bytes::new()).await else { panic!("nobody is there") };
+    assert!(
+        why.starts_with("store s3://bucket/lake cannot be reached: Error performing PUT http://127.0.0.1:9/"),
+        "{why}"
+    );
+    assert!(why.contains("Connection refused") && why.ends_with("AWS_REGION and AWS_ENDPOINT_URL"), "{why}");
+}
