@@ -4,6 +4,7 @@
 
 use super::Dialect;
 use super::draft::Draft;
+use super::sides;
 use super::source::Source;
 use super::usage::Counts;
 use super::usage::within;
@@ -59,8 +60,7 @@ fn asks_a_model(source: &Source<'_>) -> bool {
 
 fn sides(source: &Source<'_>, draft: &mut Draft, kind: &'static str) {
     draft.kind(kind);
-    draft.detail_from(&source.attributes, INPUT, "input");
-    draft.detail_from(&source.attributes, OUTPUT, "output");
+    sides::step(source, draft, INPUT, OUTPUT);
 }
 
 fn asked(source: &Source<'_>, draft: &mut Draft) {

@@ -6,6 +6,7 @@ use super::Dialect;
 use super::draft::Draft;
 use super::json::Node;
 use super::messages;
+use super::sides;
 use super::source::Source;
 use super::usage::Counts;
 use super::usage::within;
@@ -59,8 +60,7 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
 
 fn sides(source: &Source<'_>, draft: &mut Draft, kind: &'static str) {
     draft.kind(kind);
-    draft.detail_from(&source.attributes, INPUT, "input");
-    draft.detail_from(&source.attributes, OUTPUT, "output");
+    sides::step(source, draft, INPUT, OUTPUT);
     if kind == event_type::EMBEDDING {
         name(source, draft);
     }

@@ -8,6 +8,7 @@ use super::draft::Draft;
 use super::json::Node;
 use super::messages;
 use super::messages::Definitions;
+use super::sides;
 use super::source::Source;
 use super::usage::Counts;
 use crate::event::ToolExecution;
@@ -196,6 +197,5 @@ fn agent(source: &Source<'_>, draft: &mut Draft) {
 }
 
 fn sides(source: &Source<'_>, draft: &mut Draft, input: &str, output: &str) {
-    draft.detail_from(&source.attributes, input, "input");
-    draft.detail_from(&source.attributes, output, "output");
+    sides::step(source, draft, input, output);
 }

@@ -4,6 +4,7 @@
 
 use super::Dialect;
 use super::draft::Draft;
+use super::sides;
 use super::source::Source;
 use crate::event::ToolExecution;
 use crate::event::event_type;
@@ -49,8 +50,7 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
             draft.output_from(&source.attributes, &source.notes, OUTPUT);
         }
     } else if draft.has_kind() {
-        draft.detail_from(&source.attributes, INPUT, "input");
-        draft.detail_from(&source.attributes, OUTPUT, "output");
+        sides::step(source, draft, INPUT, OUTPUT);
     }
 }
 

@@ -8,7 +8,7 @@ use super::draft::Draft;
 use super::json;
 use super::json::Node;
 use super::langchain;
-use super::messages;
+use super::sides;
 use super::source::Source;
 use super::usage;
 use super::usage::Counts;
@@ -42,16 +42,14 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     } else if draft.is(event_type::TOOL_EXECUTION) {
         tool(source, draft);
     } else if draft.is(event_type::AGENT_INVOCATION) {
-        agent(source, draft);
+        sides::agent(source, draft, INPUT, OUTPUT);
     } else if draft.is(event_type::EMBEDDING) {
         draft.detail_from(&source.attributes, INPUT, "input");
         call(source, draft);
     } else if draft.is(event_type::RETRIEVAL) {
-        draft.detail_from(&source.attributes, INPUT, "query");
-        draft.detail_from(&source.attributes, OUTPUT, "documents");
+        sides::search(source, draft, INPUT, OUTPUT);
     } else if draft.has_kind() {
-        draft.detail_from(&source.attributes, INPUT, "input");
-        draft.detail_from(&source.attributes, OUTPUT, "output");
+        sides::step(source, draft, INPUT, OUTPUT);
     }
     level(source, draft);
     prompt(source, draft);
@@ -228,19 +226,6 @@ fn tool(source: &Source<'_>, draft: &mut Draft) {
             ..ToolExecution::default()
         }
     });
-}
-
-fn agent(source: &Source<'_>, draft: &mut Draft) {
-    for (key, name) in [(INPUT, "input"), (OUTPUT, "output")] {
-        let Some(doc) = source.json(key) else { continue };
-        if doc.node.as_str().is_none() && !messages::tells_messages(&doc.node) {
-            draft.detail_from(&source.attributes, key, name);
-        } else if name == "input" {
-            draft.input_from(&source.attributes, &source.notes, key);
-        } else {
-            draft.output_from(&source.attributes, &source.notes, key);
-        }
-    }
 }
 
 /// Langfuse never sets the span's status: its level says whether it failed.

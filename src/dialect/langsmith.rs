@@ -8,6 +8,7 @@ use super::draft::Draft;
 use super::genai;
 use super::json::Node;
 use super::langchain;
+use super::sides;
 use super::source::Source;
 use super::usage::Counts;
 use super::usage::Scheme;
@@ -31,11 +32,9 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     } else if draft.is(event_type::TOOL_EXECUTION) {
         tool(source, draft);
     } else if draft.is(event_type::RETRIEVAL) {
-        draft.detail_from(&source.attributes, INPUT, "query");
-        draft.detail_from(&source.attributes, OUTPUT, "documents");
+        sides::search(source, draft, INPUT, OUTPUT);
     } else if draft.has_kind() {
-        draft.detail_from(&source.attributes, INPUT, "input");
-        draft.detail_from(&source.attributes, OUTPUT, "output");
+        sides::step(source, draft, INPUT, OUTPUT);
     }
     draft.detail_from(&source.attributes, "langsmith.trace.session_name", "project");
 }

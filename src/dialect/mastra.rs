@@ -4,6 +4,7 @@
 
 use super::Dialect;
 use super::draft::Draft;
+use super::sides;
 use super::source::Source;
 use super::value;
 use crate::event::Relation;
@@ -65,8 +66,7 @@ fn own(source: &Source<'_>, draft: &mut Draft, kind: &str) {
             }
         });
     } else if draft.is(event_type::GRAPH_STEP) {
-        draft.detail_from(attributes, &input, "input");
-        draft.detail_from(attributes, &output, "output");
+        sides::step(source, draft, &input, &output);
         if kind.starts_with("workflow_step")
             && let Some(name) = source
                 .name

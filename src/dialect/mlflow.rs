@@ -10,6 +10,7 @@ use super::json;
 use super::json::Node;
 use super::langchain;
 use super::messages;
+use super::sides;
 use super::source::Source;
 use super::usage::Counts;
 use super::usage::Scheme;
@@ -51,13 +52,11 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     } else if draft.is(event_type::TOOL_EXECUTION) {
         tool(source, draft);
     } else if draft.is(event_type::AGENT_INVOCATION) {
-        agent(source, draft);
+        sides::agent(source, draft, INPUT, OUTPUT);
     } else if draft.is(event_type::RETRIEVAL) || draft.is(event_type::RERANK) {
-        draft.detail_from(&source.attributes, INPUT, "query");
-        draft.detail_from(&source.attributes, OUTPUT, "documents");
+        sides::search(source, draft, INPUT, OUTPUT);
     } else if draft.has_kind() {
-        draft.detail_from(&source.attributes, INPUT, "input");
-        draft.detail_from(&source.attributes, OUTPUT, "output");
+        sides::step(source, draft, INPUT, OUTPUT);
     }
 }
 
@@ -211,19 +210,6 @@ fn tool(source: &Source<'_>, draft: &mut Draft) {
             ..ToolExecution::default()
         }
     });
-}
-
-fn agent(source: &Source<'_>, draft: &mut Draft) {
-    for (key, name) in [(INPUT, "input"), (OUTPUT, "output")] {
-        let Some(doc) = source.json(key) else { continue };
-        if !messages::tells_messages(&doc.node) && doc.node.as_str().is_none() {
-            draft.detail_from(&source.attributes, key, name);
-        } else if name == "input" {
-            draft.input_from(&source.attributes, &source.notes, key);
-        } else {
-            draft.output_from(&source.attributes, &source.notes, key);
-        }
-    }
 }
 
 #[cfg(test)]

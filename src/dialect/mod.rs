@@ -47,6 +47,7 @@ pub mod posted;
 mod probe;
 mod pydantic;
 mod semantic_kernel;
+mod sides;
 mod smolagents;
 mod source;
 mod spring_ai;

@@ -14,6 +14,7 @@ use super::json::Node;
 use super::messages;
 use super::messages::Definitions;
 use super::messages::Told;
+use super::sides;
 use super::source::Source;
 use super::usage::Counts;
 use super::value;
@@ -315,8 +316,7 @@ fn sides(source: &Source<'_>, draft: &mut Draft) {
     if !draft.has_kind() {
         return;
     }
-    draft.detail_from(&source.attributes, "input.value", "input");
-    draft.detail_from(&source.attributes, "output.value", "output");
+    sides::step(source, draft, "input.value", "output.value");
 }
 
 /// Annotations and evaluations, on the span itself or on one that links to what they judge.
