@@ -19,7 +19,12 @@ const DAMAGES: [&str; 4] = ["a bit is flipped", "the middle is gone", "it is emp
 
 /// A process that was killed with traces open and, where the store is down, entries that wait.
 fn dead(is_down: bool) -> World {
+    killed(is_down, true)
+}
+
+fn killed(is_down: bool, resends: bool) -> World {
     let mut world = World::running(31, Settings { patience: (3, 60, 300), ..Settings::default() });
+    world.client.resends = resends;
     for _ in 0..12 {
         world.trace();
         world.run(Duration::from_secs(3));
@@ -173,8 +178,8 @@ fn d8_what_nobody_can_tell_is_set_aside_and_counted() {
 fn d8_lost_resend_keys_and_tombstones_do_not_stop_the_start() {
     for name in ["window", "tombs"] {
         for how in 0..DAMAGES.len() {
-            let mut world = dead(false);
-            world.client.resends = false;
+            // What is sent again could not be recognised.
+            let mut world = killed(false, false);
             both(&world, &[name], how);
             world.start();
             world.trace();

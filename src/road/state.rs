@@ -128,6 +128,8 @@ pub(super) fn mend(settings: fold::Settings, files: &Files, outbox: &Outbox) -> 
     carry.segments.clear();
     carry.segment = last;
     let standing = stand(files, last)?;
+    // Time never goes back.
+    carry.now = carry.now.max(standing.time);
     let highest = standing.records.keys().next_back().copied();
     let top = decided.iter().flatten().map(|range| range.last).chain(highest).max().unwrap_or(0);
     carry.next_sequence = carry.next_sequence.max(top + 1);
@@ -222,6 +224,8 @@ struct Standing {
     files: Vec<(SegmentId, u64)>,
     /// Where records stand, by number; of those that stand twice the copy.
     records: BTreeMap<u64, (SegmentId, u64)>,
+    /// The latest log time in them.
+    time: u64,
 }
 
 fn stand(files: &Files, last: u64) -> io::Result<Standing> {
@@ -234,9 +238,9 @@ fn stand(files: &Files, last: u64) -> io::Result<Standing> {
         };
         standing.files.push((id, whole.size()));
         for item in whole.scan() {
-            if let Item::Blob(blob) = item
-                && blob.kind == Kind::Record
-            {
+            let Item::Blob(blob) = item else { continue };
+            standing.time = standing.time.max(blob.time.nanos());
+            if blob.kind == Kind::Record {
                 standing.records.insert(blob.sequence, (id, blob.offset));
             }
         }
