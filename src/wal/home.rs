@@ -3,7 +3,7 @@
 //! The file `writer` is text, made once and never changed; a new directory is a new writer:
 //!
 //! ```text
-//! chatlake writer, format 1
+//! chatlake writer, format 2
 //! name gateway-3
 //! id 5b8efff798038103
 //! check 1c291ca3
@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The version of the directory's layout that this program reads and writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Who writes here, and the same again.
 const FILE: &str = "writer";
 const COPY: &str = "writer.copy";

@@ -70,11 +70,11 @@ fn every_damage_to_the_writers_file_is_noticed_and_mended() {
 fn a_directory_of_another_version_is_refused() {
     let memory = MemDisk::new();
     drop(claim(&memory, "a", 1).unwrap());
-    let head = "chatlake writer, format 2\nwhat it says\n";
+    let head = "chatlake writer, format 3\nwhat it says\n";
     let text = format!("{head}check {:08x}\n", crc32fast::hash(head.as_bytes()));
     change(&memory, "writer", |bytes| *bytes = text.into_bytes());
     let refused = claim(&memory, "a", 1).unwrap_err();
-    assert!(refused.to_string().starts_with("/data/writer has format 2, this program reads format 1"), "{refused}");
+    assert!(refused.to_string().starts_with("/data/writer has format 3, this program reads format 2"), "{refused}");
 }
 
 #[test]
