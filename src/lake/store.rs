@@ -141,6 +141,7 @@ impl Store {
         match self.attempt("get", bytes.len(), self.objects.read(key)).await {
             Ok(there) if there == *bytes => Ok(Created::Same),
             Ok(there) => {
+                self.metrics.store_errors.count("put", "refused");
                 let (theirs, ours) = (sha256(&there), sha256(bytes));
                 let why = format!(
                     "another object is under the key {key}: SHA-256 {theirs} where ours has {ours}; \
@@ -215,7 +216,10 @@ impl Store {
                 Err(Failure::Unknown(format!("the store has not answered a {operation} within {limit:?}")))
             }
         };
-        if let Err(failure) = &result {
+        // What a store should say is no error: whoever asked looks at what is there.
+        if let Err(failure) = &result
+            && *failure != Failure::Exists
+        {
             self.metrics.store_errors.count(operation, failure.kind());
         }
         result
@@ -231,20 +235,16 @@ impl Store {
         let bytes = Bytes::from_static(PROBE);
         if self.create(&key, bytes.clone()).await? == Created::New {
             // A second time: a store that takes it would let writers overwrite each other.
-            let again = async {
-                match self.objects.create(&key, bytes.clone()).await {
-                    Ok(()) => Ok(true),
-                    // What a store should say is no error.
-                    Err(Failure::Exists) => Ok(false),
-                    Err(failure) => Err(failure),
+            match self.attempt("put", bytes.len(), self.objects.create(&key, bytes.clone())).await {
+                Err(Failure::Exists) => {}
+                Ok(()) => {
+                    let why = format!(
+                        "the store replaced {key} although it was asked not to: it does not support conditional puts \
+                         (If-None-Match), which chatlake needs; use a store or a version that does"
+                    );
+                    return Err(Failure::Refused { scope: Scope::Store, why });
                 }
-            };
-            if self.attempt("put", bytes.len(), again).await? {
-                let why = format!(
-                    "the store replaced {key} although it was asked not to: it does not support conditional puts \
-                     (If-None-Match), which chatlake needs; use a store or a version that does"
-                );
-                return Err(Failure::Refused { scope: Scope::Store, why });
+                Err(failure) => return Err(failure),
             }
             self.read(&key).await?;
         }

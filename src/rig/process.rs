@@ -154,7 +154,7 @@ pub(crate) struct Process {
     /// What was done about a carry that was lost.
     pub(crate) mended: road::Mended,
     /// What open traces wait for since the last step.
-    pub(crate) waiting: Option<crate::fold::open::Waiting>,
+    pub(crate) waiting: Option<fold::open::Waiting>,
     settings: Settings,
     writer: Writer,
     is_stopped: bool,

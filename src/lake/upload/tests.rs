@@ -263,7 +263,9 @@ async fn damage_on_the_local_disk_parks_its_entry_and_no_other() {
     rig.pack(2, &[""]);
     rig.pack(3, &[""]);
     disk::write(&rig.disk, Path::new("/outbox/000000000001/0001.part"), b"flipped").unwrap();
-    disk::write(&rig.disk, Path::new("/outbox/000000000002/entry.json"), b"{").unwrap();
+    for name in ["entry.json", "entry.json.copy"] {
+        disk::write(&rig.disk, &Path::new("/outbox/000000000002").join(name), b"{").unwrap();
+    }
     rig.uploader.step().await.unwrap();
     assert_eq!(rig.outbox.parked(), [1, 2]);
     assert!(rig.report().parked[&1][""].contains("damaged"));
