@@ -231,9 +231,9 @@ fn a_trace_that_stays_open_over_hundreds_of_segments_costs_little_and_kills_do_n
         world.settle();
         (names(&world), factor)
     };
-    let ((killed, _), (expected, factor)) = (told(300, true), told(300, false));
+    let ((killed, _), (expected, factor)) = (told(240, true), told(240, false));
     assert_eq!(killed, expected);
     // As much for each segment, however long the trace has been open.
-    let (_, longer) = told(900, false);
-    assert!(longer < factor * 1.15, "{longer:.2} times over 900 segments, {factor:.2} over 300");
+    let (_, longer) = told(600, false);
+    assert!(longer < factor * 1.15, "{longer:.2} times over 600 segments, {factor:.2} over 240");
 }

@@ -27,6 +27,7 @@ use crate::fold::Incoming;
 use crate::fold::chain::Chain;
 use crate::fold::chain::Links;
 use crate::fold::open::SegmentId;
+use crate::lake::manifest::Range;
 use crate::lake::outbox::Outbox;
 use crate::wal::FileId;
 use crate::wal::Files;
@@ -63,12 +64,12 @@ pub(super) fn read(outbox: &Outbox) -> io::Result<Option<State>> {
         if !outbox.has_beside(*whole, CARRY)? {
             continue;
         }
-        let Some((carry, bytes)) = good(carry(outbox, *whole, CARRY))? else { continue };
+        let Some((carry, bytes)) = good(beside(outbox, *whole, CARRY))? else { continue };
         let mut links = Links::default();
         links.add(&carry, bytes);
         let Some(mut chain) = good(Chain::new(carry))? else { continue };
         for entry in entries.iter().filter(|entry| *entry > whole) {
-            let Some((change, bytes)) = good(carry_change(outbox, *entry))? else { break };
+            let Some((change, bytes)) = good(beside(outbox, *entry, CHANGE))? else { break };
             links.add(&change, bytes);
             if good(chain.change(change))?.is_none() {
                 break;
@@ -79,14 +80,11 @@ pub(super) fn read(outbox: &Outbox) -> io::Result<Option<State>> {
     Ok(None)
 }
 
-fn carry(outbox: &Outbox, entry: u64, name: &str) -> io::Result<(Carry, usize)> {
+/// A carry, or the change of one, and its bytes.
+fn beside(outbox: &Outbox, entry: u64, name: &str) -> io::Result<(Carry, usize)> {
     let bytes = outbox.read_beside(entry, name)?;
     let carry = Carry::decode(bytes.as_slice());
     Ok((carry.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?, bytes.len()))
-}
-
-fn carry_change(outbox: &Outbox, entry: u64) -> io::Result<(Carry, usize)> {
-    carry(outbox, entry, CHANGE)
 }
 
 /// What can be read; damage is `None`.
@@ -134,9 +132,12 @@ pub(super) fn mend(settings: fold::Settings, files: &Files, outbox: &Outbox) -> 
     let top = decided.iter().flatten().map(|range| range.last).chain(highest).max().unwrap_or(0);
     carry.next_sequence = carry.next_sequence.max(top + 1);
     let mut mended = Mended::default();
-    let fold = match decided {
+    let mut fold = match decided {
         Some(decided) => {
-            let is_decided = |number: u64| decided.iter().any(|range| (range.first..=range.last).contains(&number));
+            let is_decided = |number: u64| {
+                let behind = decided.partition_point(|range| range.first <= number);
+                behind.checked_sub(1).and_then(|at| decided.get(at)).is_some_and(|range| number <= range.last)
+            };
             let earlier = Earlier::new(files, outbox);
             let mut fold = Fold::restore(settings, carry, &earlier)?;
             for (id, bytes) in &standing.files {
@@ -164,7 +165,6 @@ pub(super) fn mend(settings: fold::Settings, files: &Files, outbox: &Outbox) -> 
             Fold::restore(settings, carry, &Earlier::new(files, outbox))?
         }
     };
-    let mut fold = fold;
     let (carry, _) = fold.carry(&[], 0, &[], None);
     outbox.put_beside(last, CARRY, &carry.encode_to_vec())?;
     Ok(mended)
@@ -186,13 +186,15 @@ fn adopt(fold: &mut Fold, files: &Files, id: SegmentId, offset: u64, clashes: bo
     fold.adopt(id, &incoming, clashes)
 }
 
-/// What entries behind a segment have decided; `None` where an index cannot be read.
-fn decided(outbox: &Outbox, behind: u64) -> io::Result<Option<Vec<crate::lake::manifest::Range>>> {
-    let mut decided = Vec::new();
+/// What entries behind a segment have decided, in order; `None` where an index cannot be read.
+fn decided(outbox: &Outbox, behind: u64) -> io::Result<Option<Vec<Range>>> {
+    let mut decided: Vec<Range> = Vec::new();
     for entry in outbox.all().into_iter().filter(|entry| *entry > behind) {
         let Some(index) = good(outbox.index(entry))? else { return Ok(None) };
         decided.extend(index.shipments.into_iter().flat_map(|shipment| shipment.decided));
     }
+    // None of them overlap: each number is decided once.
+    decided.sort_unstable_by_key(|range| range.first);
     Ok(Some(decided))
 }
 
