@@ -92,7 +92,7 @@ fn a_full_disk_shows_before_anything_is_written_and_passes_by_itself() {
     memory.set_capacity(memory.used() + 1000);
     rig.settle();
     assert_eq!(pending.try_answer(), Some(Err(REFUSED)));
-    assert_eq!(rig.disk.count(Op::WriteAt), 1, "the writer's file, no segment");
+    assert_eq!(rig.disk.count(Op::WriteAt), 2, "the writer's file and its copy, no segment");
     assert_eq!(rig.opened.wal.files().list().unwrap(), []);
     assert_eq!(rig.opened.wal.stats().used, 0);
 
