@@ -346,6 +346,6 @@ fn requests_stand_one_after_the_other_in_a_text() {
     assert_eq!(told, [(31, Some(Top::Spans)), (20, Some(Top::Logs)), (22, Some(Top::Metrics)), (3, None)]);
     let broken = b"{\"resourceSpans\":[]}\n{\"resourceSpans\":[}";
     let mut at = 21;
-    assert_eq!(stream::next(broken, &mut at).unwrap_err().to_string(), "resourceSpans: no json value at byte 40");
+    assert_eq!(stream::next(broken, &mut at).unwrap_err().to_string(), "resourceSpans: no json value at byte 39");
     assert_eq!(at, 21, "it stays where it is");
 }
