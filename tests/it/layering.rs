@@ -123,7 +123,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("fold", &["event", "pricing", "failpoint"]),
     ("lake", &["event", "fold", "wal", "clock", "metrics", "stop", "failpoint"]),
     ("receiver", &["event", "dialect", "redact", "wal", "clock", "metrics", "net", "stop"]),
-    ("admin", &["metrics", "clock", "net", "stop"]),
+    ("admin", &["metrics", "clock", "net", "stop", "lake"]),
     ("net", &["metrics", "stop"]),
     ("clock", &[]),
     ("failpoint", &[]),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fold::account::Fate;
 use std::fs;
 use std::path::Path;
 
@@ -109,4 +110,19 @@ fn what_cannot_be_read_says_the_way_out() {
     assert_eq!(read("x-metrics.pb", b""), ["skipped x-metrics.pb: metrics carry no conversations"]);
     let told: Vec<_> = Inputs::new(&["s3://bucket/x".into()]).collect();
     assert!(matches!(&told[..], [Item::Fault(why)] if why.contains("files of this machine")), "{told:?}");
+}
+
+#[test]
+fn the_last_line_accounts_for_every_record() {
+    let decided = [(Fate::Landed, 3), (Fate::Merged, 4), (Fate::LeftOut("unknown"), 2), (Fate::Deduplicated, 1)];
+    let mut account = Account::default();
+    account.received = 10;
+    account.decided = decided.into();
+    let packed = crate::lake::pack::Packed { rows: 3, bytes: 2048, ..Default::default() };
+    let summary = Summary { files: 2, bytes: 4096, seconds: 2.0, packed, account };
+    assert_eq!(
+        summary.to_string(),
+        "read 10 records in 2 files, 4.00 KiB; wrote 3 rows, 2.00 KiB; 0.0 MB/s, 2 rows/s; 4 told in rows of others; \
+         2 left out (unknown); 1 had come before"
+    );
 }
