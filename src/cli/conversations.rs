@@ -112,16 +112,29 @@ async fn show(arguments: &Arguments, scan: &Scan, wanted: &Wanted) -> anyhow::Re
     Ok(Status::Good)
 }
 
+/// Types of rows that are messages, one by one, where no call tells them again.
+pub const LOGGED: [&str; 5] =
+    [event_type::CHAT_MESSAGE, "chat.turn", "user.input", "wa.message", "usage.assistant_message"];
+
+#[expect(clippy::cast_precision_loss, reason = "a conversation is shorter than a century")]
+fn milliseconds(micros: i64) -> f64 {
+    micros as f64 / 1000.0
+}
+
 /// What is known of a conversation.
 #[derive(Debug, Default)]
 struct Conversation {
     first: Option<i64>,
     last: Option<i64>,
+    events: u64,
+    types: BTreeMap<String, u64>,
     calls: u64,
     tools: u64,
     errors: u64,
     /// The most messages of users that one call had.
     asked: u64,
+    /// Messages of users that were logged one by one, apart from calls.
+    logged: u64,
     /// Runs in which a model was called.
     runs: BTreeSet<u64>,
     tokens: Option<i64>,
@@ -136,13 +149,21 @@ impl Conversation {
         let end = row.ended_at.unwrap_or(row.timestamp).max(row.timestamp);
         self.first = Some(self.first.map_or(row.timestamp, |first| first.min(row.timestamp)));
         self.last = self.last.max(Some(end));
+        self.events += 1;
+        *self.types.entry(row.event_type.clone()).or_default() += 1;
+        let asked = row.messages.iter().filter(|message| message.role == "user").count();
+        let asked = u64::try_from(asked).unwrap_or(u64::MAX);
+        if LOGGED.contains(&row.event_type.as_str()) {
+            self.logged = self.logged.saturating_add(asked);
+        }
         if row.event_type == event_type::CHAT_COMPLETION || row.event_type == event_type::LLM_RESPONSE {
             self.calls += 1;
-            let asked = row.messages.iter().filter(|message| message.role == "user").count();
-            self.asked = self.asked.max(u64::try_from(asked).unwrap_or(u64::MAX));
+            self.asked = self.asked.max(asked);
             self.runs.insert(xxh3_64(row.run_id.as_deref().unwrap_or(&row.event_id).as_bytes()));
         }
-        self.tools += u64::from(row.event_type == event_type::TOOL_EXECUTION);
+        let is_run =
+            matches!(row.event_type.as_str(), event_type::TOOL_EXECUTION | "tool.response" | "function_execution");
+        self.tools += u64::from(is_run);
         self.errors += u64::from(matches!(row.status.as_deref(), Some(status::ERROR | status::TIMEOUT)));
         if let Some(tokens) = &row.tokens {
             let stated = tokens.prompt_tokens.unwrap_or_default() + tokens.completion_tokens.unwrap_or_default();
@@ -169,7 +190,10 @@ impl Conversation {
             conversation_id: id,
             first: self.first.map(plain::time).unwrap_or_default(),
             last: self.last.map(plain::time).unwrap_or_default(),
-            turns: self.asked.max(if self.asked <= 1 { runs } else { 0 }),
+            turns: self.asked.max(if self.asked <= 1 { runs } else { 0 }).max(self.logged),
+            events: self.events,
+            duration_ms: self.last.zip(self.first).map_or(0.0, |(last, first)| milliseconds(last - first)),
+            types: &self.types,
             calls: self.calls,
             tools: self.tools,
             tokens: self.tokens,
@@ -189,6 +213,9 @@ struct Shown<'a> {
     first: String,
     last: String,
     turns: u64,
+    events: u64,
+    duration_ms: f64,
+    types: &'a BTreeMap<String, u64>,
     calls: u64,
     tools: u64,
     tokens: Option<i64>,
@@ -199,11 +226,12 @@ struct Shown<'a> {
     service: Option<&'a str>,
 }
 
-const HEAD: [&str; 12] = [
+const HEAD: [&str; 13] = [
     "conversation_id",
     "first",
     "last",
     "turns",
+    "events",
     "calls",
     "tools",
     "tokens",
@@ -222,6 +250,7 @@ impl Shown<'_> {
             self.first.clone(),
             self.last.clone(),
             self.turns.to_string(),
+            self.events.to_string(),
             self.calls.to_string(),
             self.tools.to_string(),
             self.tokens.map(|tokens| tokens.to_string()).unwrap_or_default(),
@@ -250,11 +279,11 @@ fn lines_of(list: &[Shown<'_>], form: Form) -> anyhow::Result<Vec<String>> {
                 .map(|shown| {
                     let mut cells = shown.cells();
                     // An id stands whole: it is what `conversation` asks for.
-                    cells.iter_mut().skip(9).for_each(|cell| *cell = plain::short(cell, 32));
+                    cells.iter_mut().skip(10).for_each(|cell| *cell = plain::short(cell, 32));
                     cells.iter().map(|cell| plain::line(cell)).collect()
                 })
                 .collect();
-            plain::table(&HEAD, &rows, &[3, 4, 5, 6, 7, 8])
+            plain::table(&HEAD, &rows, &[3, 4, 5, 6, 7, 8, 9])
         }
     })
 }
@@ -289,6 +318,13 @@ mod tests {
         assert_eq!(of(&[row("1", "r", &whole[..3]), row("2", "r", &whole), row("3", "r", &whole)]), (2, 3, Some(15)));
         assert_eq!(of(&[row("1", "r1", &whole[..3]), row("2", "r2", &whole[..3])]), (2, 2, Some(10)));
         assert_eq!(of(&[row("1", "r", &[])]).0, 1, "content is not captured");
+        let logged = |id: &str, role: &str| Event {
+            event_type: "chat.message".to_owned(),
+            tokens: None,
+            ..row(id, "r", &[role])
+        };
+        let lines = [logged("1", "user"), logged("2", "assistant"), logged("3", "user")];
+        assert_eq!(of(&lines), (2, 0, None), "messages that were logged one by one");
     }
 
     #[test]

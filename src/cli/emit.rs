@@ -22,8 +22,8 @@ pub struct Arguments {
     /// In whose form it is.
     #[arg(long = "as", value_enum, default_value_t = Form::Event)]
     form: Form,
-    /// Where the server takes HTTP; without it, what the configuration says.
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Where the server takes HTTP, HOST:PORT or a URL; without it, what the configuration says.
+    #[arg(long, value_name = "ADDRESS")]
     to: Option<String>,
     /// File with the key that the server asks for.
     #[arg(long, value_name = "FILE")]

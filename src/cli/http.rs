@@ -1,62 +1,62 @@
-//! One request to a running server, over plain HTTP.
+//! One request to a running server, over HTTP or, where a proxy stands before it, HTTPS.
 
 use anyhow::Context as _;
 use anyhow::bail;
 use bytes::Bytes;
 use http::Request;
 use http::StatusCode;
-use http::header::HOST;
-use http_body_util::BodyExt as _;
-use http_body_util::Full;
-use http_body_util::Limited;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::Uri;
+use reqwest::Client;
+use reqwest::redirect;
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of an answer.
 const LONGEST: usize = 16 << 20;
 
-/// Sends a request to `address` (host and port, perhaps with `http://`) and gives the answer.
+/// Sends a request to `address` (host and port, or a URL) and gives the answer.
 ///
 /// # Errors
 /// When nobody answers, or too much or too late.
 pub async fn ask(address: &str, mut request: Request<Bytes>) -> anyhow::Result<(StatusCode, Bytes)> {
-    let address = reachable(address)?;
-    request.headers_mut().insert(HOST, address.parse().context("the address")?);
+    let base = reachable(address)?;
+    *request.uri_mut() = format!("{base}{}", request.uri().path()).parse().context("the address")?;
+    // A key goes to whom it was meant for, and not where an answer points to.
+    let client = Client::builder().timeout(PATIENCE).redirect(redirect::Policy::none());
+    // This machine's own servers are not behind a proxy, nor are those that speak plain HTTP.
+    let client = if base.starts_with("https://") { client } else { client.no_proxy() };
     let asked = async {
-        let stream = TcpStream::connect(&address).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let answer = async {
-            let (head, body) = sender.send_request(request.map(Full::new)).await?.into_parts();
-            let body = Limited::new(body, LONGEST).collect().await.map_err(anyhow::Error::from_boxed)?;
-            // The connection ends when nobody can send any more.
-            drop(sender);
-            anyhow::Ok((head.status, body.to_bytes()))
-        };
-        let (_, answer) = tokio::join!(connection, answer);
-        answer
+        let mut answer = client.build()?.execute(request.try_into()?).await?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LONGEST {
+                bail!("the answer is longer than {LONGEST} bytes");
+            }
+        }
+        anyhow::Ok((answer.status(), Bytes::from(body)))
     };
-    match timeout(PATIENCE, asked).await {
-        Ok(answer) => answer.with_context(|| format!("{address} does not answer")),
-        Err(_) => bail!("{address} has not answered within {PATIENCE:?}"),
-    }
+    asked.await.with_context(|| format!("{base} does not answer"))
 }
 
-/// Where a server that listens there is reached from this machine.
+/// The URL at which a server that listens there is reached from this machine.
 fn reachable(address: &str) -> anyhow::Result<String> {
-    let address = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
-    if address.contains("://") {
-        bail!("{address}: only plain http:// is spoken here");
+    let address = address.trim_end_matches('/');
+    let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
+    if !matches!(scheme, "http" | "https") {
+        bail!("{address}: write HOST:PORT, http://HOST:PORT or https://HOST");
     }
-    Ok(match address.rsplit_once(':') {
+    let rest = match rest.rsplit_once(':') {
         Some(("0.0.0.0", port)) => format!("127.0.0.1:{port}"),
         Some(("[::]", port)) => format!("[::1]:{port}"),
-        _ => address.to_owned(),
-    })
+        _ => rest.to_owned(),
+    };
+    let url = format!("{scheme}://{rest}");
+    match url.parse::<Uri>() {
+        Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) => Ok(url),
+        _ => bail!("{address}: write HOST:PORT, http://HOST:PORT or https://HOST"),
+    }
 }
 
 #[cfg(test)]
@@ -66,13 +66,16 @@ mod tests {
     #[test]
     fn a_listening_address_becomes_one_to_connect_to() {
         for (listens, reached) in [
-            ("127.0.0.1:13133", "127.0.0.1:13133"),
-            ("0.0.0.0:4318", "127.0.0.1:4318"),
-            ("[::]:4318", "[::1]:4318"),
-            ("http://gateway:4318/", "gateway:4318"),
+            ("127.0.0.1:13133", "http://127.0.0.1:13133"),
+            ("0.0.0.0:4318", "http://127.0.0.1:4318"),
+            ("[::]:4318", "http://[::1]:4318"),
+            ("http://gateway:4318/", "http://gateway:4318"),
+            ("https://logs.example.com/chatlake/", "https://logs.example.com/chatlake"),
         ] {
             assert_eq!(reachable(listens).unwrap(), reached);
         }
-        assert!(reachable("https://x:1").is_err());
+        for wrong in ["unix:///run/chatlake.sock", "ftp://x:1", "", "a b:1"] {
+            assert!(reachable(wrong).unwrap_err().to_string().contains("https://HOST"), "{wrong}");
+        }
     }
 }

@@ -73,9 +73,12 @@ pub fn json(text: &str) -> String {
     out
 }
 
-/// A field of CSV.
+/// A field of CSV. What a table calculator would take for a formula begins with an apostrophe instead.
 pub fn csv(text: &str) -> String {
-    let text = block(text, "");
+    let mut text = block(text, "");
+    if text.starts_with(['=', '+', '-', '@']) && text.parse::<f64>().is_err() {
+        text.insert(0, '\'');
+    }
     if text.contains(['"', ',', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
@@ -163,6 +166,11 @@ mod tests {
             csv_line(&["plain".into(), "a \"b\", c".into(), "d\ne".into()]),
             "plain,\"a \"\"b\"\", c\",\"d\ne\""
         );
+        for (text, field) in
+            [("=1+1", "'=1+1"), ("@x", "'@x"), ("+351 9", "'+351 9"), ("-2.5", "-2.5"), ("-a,b", "\"'-a,b\"")]
+        {
+            assert_eq!(csv(text), field);
+        }
         assert_eq!([0.4, 1500.0, 61_000.0].map(milliseconds), ["0 ms", "1.5 s", "1 min 1 s"]);
         assert_eq!(time(1_795_251_601_250_000), "2026-11-21 09:00:01");
         let rows = [vec!["x".to_owned(), "10".to_owned()], vec!["longer".to_owned(), "7".to_owned()]];

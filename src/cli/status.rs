@@ -26,8 +26,8 @@ const BETWEEN: Duration = Duration::from_secs(1);
 /// What `status` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Where the server's admin pages are; without it, what the configuration says.
-    #[arg(value_name = "HOST:PORT")]
+    /// Where the server's admin pages are, HOST:PORT or a URL; without it, what the configuration says.
+    #[arg(value_name = "ADDRESS")]
     admin: Option<String>,
     /// The page as it is: JSON.
     #[arg(long)]

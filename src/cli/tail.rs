@@ -4,7 +4,6 @@ use crate::cli::Status;
 use crate::cli::conversation::json;
 use crate::cli::plain;
 use crate::cli::store;
-use crate::cli::store::Form;
 use crate::cli::store::Place;
 use crate::event::Event;
 use crate::event::Message;
@@ -18,6 +17,8 @@ use crate::lake::scan::LakeFile;
 use crate::lake::scan::Scan;
 use crate::lake::scan::ScanError;
 use crate::lake::scan::Wanted;
+use serde_json::Map;
+use serde_json::Value;
 use std::io;
 use std::io::Write as _;
 use std::time::Duration;
@@ -48,6 +49,19 @@ pub struct Arguments {
     /// How they are shown.
     #[arg(long, value_enum, default_value_t = Form::Text)]
     format: Form,
+}
+
+/// How events are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// A line for each, for people.
+    Text,
+    /// All of each, for people.
+    Pretty,
+    /// JSON lines.
+    Json,
+    /// Comma-separated, with a head.
+    Csv,
 }
 
 /// Runs `tail`.
@@ -146,6 +160,7 @@ impl Tail<'_> {
     fn show(&self, rows: &[Event]) -> io::Result<bool> {
         show(rows.iter().map(|row| match self.arguments.format {
             Form::Text => text(row),
+            Form::Pretty => pretty(row),
             Form::Json => json(row),
             Form::Csv => plain::csv_line(&cells(row)),
         }))
@@ -165,9 +180,17 @@ fn show(lines: impl Iterator<Item = String>) -> io::Result<bool> {
     }
 }
 
-const HEAD: [&str; 14] = [
+/// The nine columns of InsideLLM's local logger, under its names, and what every event has.
+const HEAD: [&str; 20] = [
+    "event_id",
+    "run_id",
     "timestamp",
     "event_type",
+    "user_id",
+    "parent_event_id",
+    "metadata",
+    "payload",
+    "logged_at",
     "status",
     "conversation_id",
     "service",
@@ -179,7 +202,6 @@ const HEAD: [&str; 14] = [
     "cost_usd",
     "user",
     "text",
-    "event_id",
 ];
 
 fn cells(row: &Event) -> Vec<String> {
@@ -187,9 +209,18 @@ fn cells(row: &Event) -> Vec<String> {
     let opt = |text: Option<&String>| text.cloned().unwrap_or_default();
     let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
     let float = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let user = row.user.as_ref();
+    let details = details(row);
     vec![
+        row.event_id.clone(),
+        opt(row.run_id.as_ref()),
         plain::time(row.timestamp),
         row.event_type.clone(),
+        opt(user.and_then(|user| user.id.as_ref())),
+        parent(row, &details).to_owned(),
+        row.metadata.as_deref().map(compact).unwrap_or_default(),
+        details.get("payload").map(ToString::to_string).unwrap_or_default(),
+        plain::time(row.received_at),
         opt(row.status.as_ref()),
         row.conversation_id.clone(),
         opt(row.service.as_ref()),
@@ -199,11 +230,50 @@ fn cells(row: &Event) -> Vec<String> {
         number(tokens.and_then(|tokens| tokens.prompt_tokens)),
         number(tokens.and_then(|tokens| tokens.completion_tokens)),
         float(tokens.and_then(|tokens| tokens.cost_usd)),
-        opt(row.user.as_ref().and_then(|user| user.id.as_ref().or(user.email.as_ref()))),
+        opt(user.and_then(|user| user.id.as_ref().or(user.email.as_ref()))),
         gist(row),
-        row.event_id.clone(),
     ]
 }
+
+/// A JSON text on one line.
+fn compact(json: &str) -> String {
+    serde_json::from_str::<Value>(json).map_or_else(|_| json.to_owned(), |value| value.to_string())
+}
+
+fn details(row: &Event) -> Value {
+    row.details.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+}
+
+/// What an event followed from: an event of its own source, or a span.
+fn parent<'a>(row: &'a Event, details: &'a Value) -> &'a str {
+    let stated = details.get("parent_event_id").and_then(Value::as_str);
+    stated.or(row.parent_span_id.as_deref()).unwrap_or_default()
+}
+
+/// An event in full: what it is, when, its ids, and the rest as JSON.
+fn pretty(row: &Event) -> String {
+    let details = details(row);
+    let mut out = format!("{}\n{}  {}\n", "=".repeat(80), plain::time(row.timestamp), plain::line(&row.event_type));
+    let ids = [
+        ("event_id", row.event_id.as_str()),
+        ("conversation_id", &row.conversation_id),
+        ("run_id", row.run_id.as_deref().unwrap_or_default()),
+        ("parent_event_id", parent(row, &details)),
+        ("trace_id", row.trace_id.as_deref().unwrap_or_default()),
+        ("span_id", row.span_id.as_deref().unwrap_or_default()),
+    ];
+    for (name, id) in ids.into_iter().filter(|(_, id)| !id.is_empty()) {
+        out.push_str(&format!("{name}: {}\n", plain::line(id)));
+    }
+    let whole = serde_json::from_str::<Map<String, Value>>(&json(row)).unwrap_or_default();
+    let is_told = |name: &String| HEADLINE.contains(&name.as_str());
+    let rest: Map<String, Value> = whole.into_iter().filter(|(name, _)| !is_told(name)).collect();
+    out.push_str(&plain::json(&serde_json::to_string_pretty(&rest).unwrap_or_default()));
+    out
+}
+
+/// Columns that `pretty` tells before the others.
+const HEADLINE: [&str; 7] = ["timestamp", "event_type", "event_id", "conversation_id", "run_id", "trace_id", "span_id"];
 
 /// An event on a line, for people.
 fn text(row: &Event) -> String {
@@ -265,5 +335,11 @@ mod tests {
         assert!(line.contains("  error  "), "{line}");
         assert!(!line.contains(['\n', '\u{1b}']), "{line}");
         assert_eq!(cells(&row).len(), HEAD.len());
+        let whole = pretty(&row);
+        assert!(
+            whole.contains("conversation_id: two lines \\u{1b}[31m\n") && whole.contains("\"messages\": ["),
+            "{whole}"
+        );
+        assert!(!whole.contains('\u{1b}'), "{whole}");
     }
 }

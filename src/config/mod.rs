@@ -60,8 +60,9 @@ keys! {
     "receivers.otlp.in_flight" = "256MiB": "Bytes of requests under way at once; beyond, senders are asked to retry.";
     "receivers.modelstat.endpoint" = "127.0.0.1:4319": "Where modelstat's clients post by default; none for nowhere. Taken by another: a warning.";
     "receivers.huggingplace.times" = "seconds": "What a bare number in its response_time is: seconds or milliseconds.";
+    "receivers.min_severity" = "trace": "Lines of logs below it are left out: trace, debug, info, warn, error or fatal.";
     "receivers.text_markers" = "stackspot": "Words, parted by commas, of providers and models that write tool calls as text, or none.";
-    "auth.keys" = "": "List of {key or file, tenant, app, policy, prefix}: who may send, with Authorization: Bearer. None: all.";
+    "auth.keys" = "": "List of {key or file, tenant, app, policy, prefix, doors}: who may send, with Authorization: Bearer. None: all.";
     "webhooks.public_url" = "": "Where the doors are seen from outside, https://host: Twilio signs it.";
     "webhooks.signatures" = "required": "required, or none: then a key of auth.keys counts, as at other doors.";
     "webhooks.meta" = "": "List of {secret or secret_file, verify_token, tenant, app, policy, prefix} of apps of Meta.";
@@ -124,6 +125,7 @@ pub struct Config {
     pub disk_reserve: u64,
     pub redaction: redact::Config,
     pub keep_unknown: bool,
+    pub min_severity: i32,
     pub shutdown_grace: Duration,
     pub shutdown_close_open: bool,
     pub log_level: String,
@@ -283,6 +285,10 @@ impl Config {
             disk_reserve: r.must("disk.reserve", size),
             redaction: redaction(&mut r),
             keep_unknown: r.must("unknown", |text| word(text, &[("drop", false), ("keep", true)])),
+            min_severity: r.must("receivers.min_severity", |text| {
+                let text = if text.eq_ignore_ascii_case("warning") { "warn" } else { text };
+                word(&text.to_ascii_lowercase(), &dialect::SEVERITIES)
+            }),
             shutdown_grace: r.must("shutdown.grace", duration),
             shutdown_close_open: r.must("shutdown.close_open", truth),
             log_level: r.must("log.level", log_level),
@@ -305,7 +311,11 @@ impl Config {
 
     /// What dialects are told.
     pub fn mapping(&self) -> dialect::Settings {
-        dialect::Settings { keep_unknown: self.keep_unknown, text_markers: self.posted.reading.text_markers.clone() }
+        dialect::Settings {
+            keep_unknown: self.keep_unknown,
+            text_markers: self.posted.reading.text_markers.clone(),
+            min_severity: self.min_severity,
+        }
     }
 
     /// The environment of this process; what is no UTF-8 is none of ours.

@@ -30,6 +30,7 @@ struct KeyEntry {
     app: Option<String>,
     policy: Option<String>,
     prefix: Option<String>,
+    doors: Vec<String>,
 }
 
 /// Who may send. Keys are not printed.
@@ -56,9 +57,12 @@ pub(super) fn keys(r: &mut Reader) -> Vec<Keys> {
         if let Some(Err(error)) = entry.prefix.as_deref().map(str::parse::<Prefix>) {
             r.fault(format!("{PATH}: {error}"));
         }
+        for door in entry.doors.iter().filter(|door| !posted::DOORS.contains(&door.as_str())) {
+            r.fault(format!("{PATH}: {door:?} is no door: write one of {}", posted::DOORS.join(", ")));
+        }
         let tenant = entry.tenant.unwrap_or_else(|| Caller::default().tenant);
         let caller = Caller { tenant, app: entry.app, policy: entry.policy, prefix: entry.prefix };
-        keys.push(Keys { source, caller });
+        keys.push(Keys { source, caller, doors: entry.doors });
     }
     keys
 }

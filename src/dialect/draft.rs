@@ -72,6 +72,11 @@ impl Draft {
         self.kind.is_some()
     }
 
+    /// Whether it is a line of a log, or nothing that any dialect knows.
+    pub(super) fn is_line(&self) -> bool {
+        self.kind.is_none_or(|kind| kind == event_type::LOG_LINE)
+    }
+
     pub(super) fn model(&mut self) -> &mut Model {
         self.row.model.get_or_insert_default()
     }

@@ -142,12 +142,29 @@ pub struct Settings {
     pub keep_unknown: bool,
     /// Words of providers and models whose tool calls are text: see [`posted::markers`].
     pub text_markers: Vec<String>,
+    /// Lines of logs below this severity number of OpenTelemetry's are left out; 0: none.
+    pub min_severity: i32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { keep_unknown: false, text_markers: posted::Config::default().text_markers }
+        Self { keep_unknown: false, text_markers: posted::Config::default().text_markers, min_severity: 0 }
     }
+}
+
+/// The least severity number of each name, in OpenTelemetry's order.
+pub const SEVERITIES: [(&str, i32); 6] =
+    [("trace", 1), ("debug", 5), ("info", 9), ("warn", 13), ("error", 17), ("fatal", 21)];
+
+/// How severe a record is: by its number, else by the word of its own logging library; 0 where it does not say.
+fn severity(record: &LogRecord) -> i32 {
+    if record.severity_number > 0 {
+        return record.severity_number;
+    }
+    let word = record.severity_text.as_str();
+    let is = |known: &str| word.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known));
+    let known = SEVERITIES.iter().find(|(known, _)| is(known)).map(|(_, number)| *number);
+    known.or_else(|| is("critical").then_some(21)).unwrap_or_default()
 }
 
 /// Records of one resource and scope.
@@ -266,17 +283,19 @@ fn log_partial(record: &LogRecord, scope: Scope<'_>, dialects: probe::Set, setti
     source.name.clone_into(&mut draft.row.name);
     draft.row.trace_id = value::hex(&record.trace_id);
     draft.row.span_id = value::hex(&record.span_id);
-    let known = draft.has_kind();
+    let is_quiet = (1..settings.min_severity).contains(&severity(record)) && draft.is_line();
+    let known = draft.has_kind() && !is_quiet;
+    let keep_unknown = settings.keep_unknown && !is_quiet;
     if record.dropped_attributes_count > 0 {
         source
             .notes
             .add(|| format!("{} attributes were dropped before they came here", record.dropped_attributes_count));
     }
     let severity = (!record.severity_text.is_empty()).then_some(record.severity_text.as_str());
-    if let Some(severity) = severity.filter(|_| known || settings.keep_unknown) {
+    if let Some(severity) = severity.filter(|_| known || keep_unknown) {
         draft.detail("severity", event::json::string(severity));
     }
-    let mut partial = if known || settings.keep_unknown {
+    let mut partial = if known || keep_unknown {
         draft.finish(source)
     } else {
         // Nothing but whose it is: that may be said only here.
@@ -290,7 +309,7 @@ fn log_partial(record: &LogRecord, scope: Scope<'_>, dialects: probe::Set, setti
     partial.start_ns = record.time_unix_nano;
     partial.observed_ns = record.observed_time_unix_nano;
     partial.flags = (record.flags != 0).then_some(record.flags);
-    partial.keep_unknown = settings.keep_unknown;
+    partial.keep_unknown = keep_unknown;
     partial
 }
 

@@ -480,6 +480,37 @@ fn unknown_records_keep_their_context() {
 }
 
 #[test]
+fn quiet_lines_are_left_out_and_nothing_else() {
+    let settings = || Settings { keep_unknown: true, min_severity: 13, ..Settings::default() };
+    let line = |text: &str, number: i32, word: &str| LogRecord {
+        body: Some(any(&json!(text))),
+        severity_number: number,
+        severity_text: word.to_owned(),
+        ..LogRecord::default()
+    };
+    let known = "Successfully authenticated with Stackspot IDM";
+    for (text, number, word, kept) in [
+        (known, 9, "", false),
+        (known, 0, "INFO", false),
+        (known, 0, "debug", false),
+        (known, 0, "WARNING", true),
+        (known, 17, "INFO", true),
+        (known, 0, "CRITICAL", true),
+        (known, 0, "", true),
+        ("a line", 5, "", false),
+        ("a line", 21, "", true),
+    ] {
+        let partial = read_log(settings(), "app", line(text, number, word));
+        assert_eq!(partial.keep_unknown, kept, "{text} {number} {word}");
+        assert_eq!(partial.details.is_empty() && row(&partial).event_type.is_empty(), !kept, "{text} {number} {word}");
+    }
+    let mut said = line("hi", 5, "DEBUG");
+    said.event_name = "gen_ai.user.message".to_owned();
+    said.body = Some(any(&json!({"content": "hi"})));
+    assert!(read_log(settings(), "app", said).keep_unknown, "what was said is no line");
+}
+
+#[test]
 fn hostile_indices_allocate_nothing_and_stay_as_they_are() {
     let mut span = a_span("ChatCompletion", json!({"openinference.span.kind": "LLM"}));
     for index in ["0", "18446744073709551615", "99999999999999999999999", "7"] {

@@ -125,6 +125,11 @@ impl Accept {
         &self.metrics
     }
 
+    /// Wall-clock time in microseconds.
+    pub(super) fn wall_micros(&self) -> i64 {
+        self.clock.wall_micros()
+    }
+
     /// Monotonic time.
     pub(super) fn now(&self) -> Duration {
         self.clock.monotonic()
@@ -134,9 +139,14 @@ impl Accept {
         self.max_request
     }
 
+    /// Knows the keys.
+    pub(super) fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
     /// Judges a request by its head: who sends it, and whether there is room at all.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Rejected> {
-        let caller = self.auth.caller(headers)?;
+    pub(super) fn admit(&self, door: &str, headers: &HeaderMap) -> Result<Arc<Caller>, Rejected> {
+        let caller = self.auth.caller(door, headers)?;
         self.room().map(|()| caller)
     }
 

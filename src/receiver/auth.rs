@@ -2,13 +2,16 @@
 //! from data.
 //!
 //! - Without keys any credential, and none, is the [`Caller::default`].
-//! - Keys are compared by their hashes, all of them, in constant time; only hashes are kept in memory.
+//! - Keys are compared by their hashes, all of them, in constant time. They are kept as they are for one thing only:
+//!   S3's clients do not send a key, they sign with it.
+//! - Keys may be bound to some of the doors. At others they are nobody's.
 //! - A file of keys is read again when its time or length changes (looked at once a second at most, when a request
 //!   comes). While it cannot be read, holds no key, or has only just changed (it may be half-written), a key that is
 //!   not known elsewhere cannot be judged: the sender is asked to come again, for a refused sender throws its data
 //!   away.
 
 use super::Rejected;
+use super::signature::Secret;
 use crate::clock::Clock;
 use arc_swap::ArcSwap;
 use http::HeaderMap;
@@ -52,6 +55,8 @@ pub struct Keys {
     pub source: Source,
     /// Whose they are.
     pub caller: Caller,
+    /// The doors at which they count, by the rows' `source`; none: all.
+    pub doors: Vec<String>,
 }
 
 /// Where keys are.
@@ -74,7 +79,8 @@ impl fmt::Debug for Source {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Keys").field("source", &self.source).field("caller", &self.caller).finish()
+        let mut out = out.debug_struct("Keys");
+        out.field("source", &self.source).field("caller", &self.caller).field("doors", &self.doors).finish()
     }
 }
 
@@ -88,16 +94,25 @@ pub struct Auth {
 
 type Hash = [u8; 32];
 
+/// A key, and what follows from it.
 #[derive(Debug, Clone)]
 struct Known {
     hash: Hash,
+    key: Secret,
+    owner: Arc<Owner>,
+}
+
+/// Whose keys they are, and where they count.
+#[derive(Debug)]
+struct Owner {
     caller: Arc<Caller>,
+    doors: Vec<String>,
 }
 
 #[derive(Debug)]
 struct File {
     path: PathBuf,
-    caller: Arc<Caller>,
+    owner: Arc<Owner>,
     state: ArcSwap<Seen>,
 }
 
@@ -122,12 +137,12 @@ impl Auth {
     pub fn new(keys: Vec<Keys>, clock: Arc<dyn Clock>) -> Self {
         let mut auth = Self { fixed: Vec::new(), files: Vec::new(), clock };
         for keys in keys {
-            let caller = Arc::new(keys.caller);
+            let owner = Arc::new(Owner { caller: Arc::new(keys.caller), doors: keys.doors });
             match keys.source {
-                Source::Key(key) => auth.fixed.push(Known { hash: hash(key.trim()), caller }),
+                Source::Key(key) => auth.fixed.push(Known::new(key.trim(), owner)),
                 Source::File(path) => {
                     let none = Seen { at: Duration::ZERO, stamp: None, changed: None, known: None };
-                    let file = File { path, caller, state: ArcSwap::from_pointee(none) };
+                    let file = File { path, owner, state: ArcSwap::from_pointee(none) };
                     file.look(auth.clock.monotonic());
                     auth.files.push(file);
                 }
@@ -136,30 +151,62 @@ impl Auth {
         auth
     }
 
-    /// Finds the caller of a request.
+    /// Whether everybody may send.
+    pub fn is_open(&self) -> bool {
+        self.fixed.is_empty() && self.files.is_empty()
+    }
+
+    /// Finds the caller of a request by the key that it carries.
     ///
     /// # Errors
     /// Unauthenticated where no key fits, unavailable where that cannot be told right now.
-    pub fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Rejected> {
-        if self.fixed.is_empty() && self.files.is_empty() {
+    pub fn caller(&self, door: &str, headers: &HeaderMap) -> Result<Arc<Caller>, Rejected> {
+        if self.is_open() {
             return Ok(Arc::default());
         }
         let key = bearer(headers).ok_or(Rejected::Unauthenticated(
             "no credential: send the header `authorization: Bearer KEY` with one of the keys of auth.keys",
         ))?;
+        Ok(self.by_key(door, key)?.0)
+    }
+
+    /// Finds whose a key is.
+    ///
+    /// # Errors
+    /// As [`Auth::caller`].
+    pub fn by_key(&self, door: &str, key: &str) -> Result<(Arc<Caller>, Secret), Rejected> {
         let hash = hash(key);
+        self.find(door, |known| hash.ct_eq(&known.hash))
+    }
+
+    /// Finds who signed, and with which key; `fits` tells whether a key made the signature, in constant time.
+    ///
+    /// # Errors
+    /// As [`Auth::caller`].
+    pub fn by_signature(&self, door: &str, fits: impl Fn(&str) -> Choice) -> Result<(Arc<Caller>, Secret), Rejected> {
+        self.find(door, |known| fits(known.key.reveal()))
+    }
+
+    fn find(&self, door: &str, fits: impl Fn(&Known) -> Choice) -> Result<(Arc<Caller>, Secret), Rejected> {
         let now = self.clock.monotonic();
         let files: Vec<Arc<Seen>> = self.files.iter().map(|file| file.seen(now)).collect();
         let known = self.fixed.iter().chain(files.iter().filter_map(|seen| seen.known.as_deref()).flatten());
-        // All are compared, and which one fits is selected without a branch.
-        let mut place = u32::MAX;
-        let mut callers = Vec::new();
+        // All are compared, and which one fits is selected without a branch. One that counts here goes before others.
+        let (mut place, mut elsewhere) = (u32::MAX, Choice::from(0));
+        let mut all = Vec::new();
         for (nth, known) in (0_u32..).zip(known) {
-            place.conditional_assign(&nth, Choice::from(hash.ct_eq(&known.hash).unwrap_u8()));
-            callers.push(&known.caller);
+            let (fits, counts) = (fits(known), Choice::from(u8::from(known.owner.counts_at(door))));
+            place.conditional_assign(&nth, fits & counts);
+            elsewhere |= fits & !counts;
+            all.push(known);
         }
-        if let Some(caller) = usize::try_from(place).ok().and_then(|place| callers.get(place)) {
-            return Ok(Arc::clone(caller));
+        if let Some(known) = usize::try_from(place).ok().and_then(|place| all.get(place)) {
+            return Ok((Arc::clone(&known.owner.caller), known.key.clone()));
+        }
+        if bool::from(elsewhere) {
+            return Err(Rejected::Unauthenticated(
+                "the credential is one of auth.keys, but counts at other doors only",
+            ));
         }
         let is_settling =
             |seen: &Seen| seen.changed.is_some_and(|changed| now.saturating_sub(changed) < Self::SETTLING);
@@ -170,6 +217,18 @@ impl Auth {
             });
         }
         Err(Rejected::Unauthenticated("the credential is none of the keys of auth.keys"))
+    }
+}
+
+impl Known {
+    fn new(key: &str, owner: Arc<Owner>) -> Self {
+        Self { hash: hash(key), key: Secret::new(key), owner }
+    }
+}
+
+impl Owner {
+    fn counts_at(&self, door: &str) -> bool {
+        self.doors.is_empty() || self.doors.iter().any(|known| known == door)
     }
 }
 
@@ -208,7 +267,7 @@ impl File {
     fn read(&self) -> Option<Vec<Known>> {
         let text = fs::read_to_string(&self.path).ok()?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let known: Vec<Known> = lines.map(|key| Known { hash: hash(key), caller: Arc::clone(&self.caller) }).collect();
+        let known: Vec<Known> = lines.map(|key| Known::new(key, Arc::clone(&self.owner))).collect();
         (!known.is_empty()).then_some(known)
     }
 }

@@ -75,7 +75,7 @@ async fn handle(accept: &Accept, path: Path, request: Request, start: Duration) 
     let (head, mut body) = request.into_parts();
     let coding = Coding::named(head.headers.get("grpc-encoding").map_or("", |value| value.to_str().unwrap_or("?")))?;
     let waits = waits(&head.headers);
-    let caller = accept.admit(&head.headers)?;
+    let caller = accept.admit(super::OTLP, &head.headers)?;
     let (frame, held) = accept.read(&mut body, FRAME, length, waits).await?;
     let (bytes, coding) = unframed(frame, coding, accept.max_request())?;
     let deadline = accept.deadline(start, waits);

@@ -111,7 +111,7 @@ async fn export(accept: &Accept, path: Path, request: Request) -> Response<Body>
 async fn handle(accept: &Accept, path: Path, headers: &HeaderMap, body: &mut Body) -> Result<Taken, Rejected> {
     let encoding = encoding(headers)?;
     let coding = coding(headers)?;
-    let caller = accept.admit(headers)?;
+    let caller = accept.admit(super::OTLP, headers)?;
     let length = length(headers);
     let start = accept.now();
     let (bytes, held) = accept.read(body, 0, |_| length, None).await?;

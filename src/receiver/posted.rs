@@ -18,6 +18,7 @@
 
 mod road;
 pub mod s3;
+mod sigv4;
 
 use super::Accept;
 use super::Caller;
@@ -120,6 +121,10 @@ impl Door {
     }
 }
 
+/// The names of all doors, as they stand in `source`. OTLP's is one, whatever the transport and encoding.
+pub const DOORS: [&str; 8] =
+    [super::OTLP, "insidellm", "modelstat", "huggingplace", STACKIFIER, "litellm", "whatsapp_meta", "whatsapp_twilio"];
+
 /// The door of Stackifier's lines, however they come.
 const STACKIFIER: &str = "stackifier";
 
@@ -192,7 +197,8 @@ async fn handle(accept: &Accept, door: Door, head: &Parts, body: &mut Body) -> R
     let coding = coding(&head.headers)?;
     let signatures = &accept.doors().signatures;
     let is_signed = door.is_signed() && !signatures.is_off();
-    let bearer = if is_signed { accept.room().map(|()| None) } else { accept.admit(&head.headers).map(Some) }?;
+    let bearer =
+        if is_signed { accept.room().map(|()| None) } else { accept.admit(door.name(), &head.headers).map(Some) }?;
     let (bytes, held) = accept.read(body, 0, |_| length(&head.headers), None).await?;
     let caller = match (bearer, door) {
         (Some(caller), _) => caller,

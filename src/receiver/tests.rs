@@ -119,7 +119,11 @@ impl Doors {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let redactor = Redactor::new(&redact::Config::default(), redact::Key::new(&[0; 32])).unwrap();
         let road = Road::new(Arc::new(Squeamish), Arc::new(redactor), BTreeMap::new()).leaving("me".to_owned());
-        let keys = keys.iter().map(|key| Keys { source: Source::Key((*key).to_owned()), caller: Caller::default() });
+        let keys = keys.iter().map(|key| Keys {
+            source: Source::Key((*key).to_owned()),
+            caller: Caller::default(),
+            doors: Vec::new(),
+        });
         let auth = Auth::new(keys.collect(), Arc::clone(&clock));
         let appending = Arc::clone(&log) as Arc<dyn Log>;
         let accept = Arc::new(Accept::new(&config, road, appending, auth, clock, Arc::clone(&metrics)));

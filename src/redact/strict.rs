@@ -19,12 +19,16 @@ use super::rule::Rule;
 use super::rule::Trigger;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use memchr::memchr_iter;
 use memchr::memmem;
 use regex::Regex;
 use std::ops::Range;
 
 /// The rule that acts on assignments and on JSON fields with telling names.
 pub(super) const SECRET_FIELD: &str = "secret_field";
+
+/// The rule that acts on passwords that are told in a sentence.
+const SAID: &str = "password_said";
 
 /// Rules of `floor` that are taken as they are. `env_secret` comes after those that know a secret's kind.
 const FROM_FLOOR: [&str; 13] = [
@@ -49,7 +53,7 @@ const HEX: &str = "[0-9a-f]";
 
 /// Name, what its tokens begin with, of what they go on, and how many characters at least. No letter or digit stands
 /// before them.
-const PREFIXED: [(&str, &[&str], &str, usize); 48] = [
+const PREFIXED: [(&str, &[&str], &str, usize); 58] = [
     ("github_pat", &["github_pat_"], TOKEN, 22),
     (
         "gitlab_token",
@@ -103,14 +107,37 @@ const PREFIXED: [(&str, &[&str], &str, usize); 48] = [
     ("fly_token", &["FlyV1 "], "[A-Za-z0-9_,/+=-]", 100),
     ("sourcegraph_token", &["sgp_"], "[0-9a-f_]", 40),
     ("okta_token", &["SSWS "], TOKEN, 40),
+    ("nvidia_key", &["nvapi-"], TOKEN, 40),
+    ("voyage_key", &["pa-"], "[A-Za-z0-9_]", 43),
+    ("hubspot_token", &["pat-na1-", "pat-na2-", "pat-na3-", "pat-eu1-", "pat-ap1-"], "[0-9a-f-]", 36),
+    ("buildkite_token", &["bkua_", "bkct_"], HEX, 40),
+    ("rubygems_key", &["rubygems_"], HEX, 48),
+    ("clojars_token", &["CLOJARS_"], LETTERS, 60),
+    ("crates_token", &["cio"], LETTERS, 32),
+    ("dropbox_token", &["sl.", "sl.u."], TOKEN, 100),
+    ("facebook_token", &["EAA"], LETTERS, 100),
+    ("discord_token", &["mfa."], TOKEN, 80),
 ];
 
 /// Name, literals one of which it needs, pattern.
-const PATTERNS: [(&str, &[&str], &str); 15] = [
+type Row = (&'static str, &'static [&'static str], &'static str);
+
+const PATTERNS: [Row; 20] = [
     ("sendgrid_key", &["SG."], r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}"),
     ("telegram_token", &[":AA"], r"(?:^|[^A-Za-z0-9])(?P<secret>(?:bot)?[0-9]{8,10}:AA[A-Za-z0-9_-]{32,})"),
     ("azure_secret", &["Q~"], r"(?:^|[^A-Za-z0-9])(?P<secret>[A-Za-z0-9_~.-]{3}[78]Q~[A-Za-z0-9_~.-]{31,34})"),
     ("azure_sas", &["sig="], r"[?&]sig=(?P<secret>[A-Za-z0-9%/+=_-]{20,})"),
+    ("azure_key", &["JQQJ99"], r"[A-Za-z0-9]{40,60}JQQJ99[A-Za-z0-9]{10,}"),
+    ("mailchimp_key", &["-us"], r"(?-u:\b)[0-9a-f]{32}-us[0-9]{1,2}(?-u:\b)"),
+    // As bots have them now: longer than the one that `floor` knows.
+    (
+        "discord_token",
+        &["."],
+        r"(?:^|[^A-Za-z0-9_-])(?P<secret>[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,40})",
+    ),
+    // Encrypted: five parts, of which the second may be empty.
+    ("jwt", &["eyj"], r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]{10,}){3}"),
+    ("private_key", &["private-lines:"], r"Private-Lines:[ \t]*[0-9]+\s+(?P<secret>(?:[A-Za-z0-9+/=]{16,}\s*)+)"),
     ("terraform_token", &[".atlasv1."], r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{60,}"),
     (
         "webhook_url",
@@ -147,11 +174,12 @@ pub(super) fn rules() -> Vec<Rule> {
     rules.push(checked("openai_key", &["sk-"], r"(?:^|[^A-Za-z0-9])(?P<secret>sk-[A-Za-z0-9_-]{20,})", |found| {
         found.secret().bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
     }));
-    let (paths, patterns): (Vec<_>, Vec<_>) = PATTERNS.iter().partition(|(name, ..)| *name == "path");
-    let pattern = |(name, keywords, pattern): &(&'static str, &'static [&'static str], &str), class| {
-        floor::built_in(name, class, keywords, pattern)
-    };
-    rules.extend(patterns.into_iter().map(|row| pattern(row, Class::Secret)));
+    let pattern = |(name, keywords, pattern): &Row, class| floor::built_in(name, class, keywords, pattern);
+    let of = |names: fn(&str) -> bool| PATTERNS.iter().filter(move |(name, ..)| names(name));
+    // Before `floor`'s, which knows the first three parts of five.
+    rules.splice(1..1, of(|name| name == "jwt").map(|row| pattern(row, Class::Secret)));
+    rules.extend(of(|name| !matches!(name, "jwt" | "path")).map(|row| pattern(row, Class::Secret)));
+    rules.push(checked(SAID, &secret::SAID_KEYWORDS, secret::SAID_PATTERN, secret::is_said));
     rules.extend(env.into_iter().map(|rule| Rule { form: Form::Mark, ..rule }));
     rules.push(checked("bearer", &["bearer"], r"(?i-u:bearer)\s+(?P<secret>[A-Za-z0-9._~+/-]{20,}=*)", |found| {
         let matched = found.text.get(found.place.clone()).unwrap_or_default();
@@ -164,8 +192,12 @@ pub(super) fn rules() -> Vec<Rule> {
     for (name, find) in number::SCANS {
         rules.push(Rule { trigger: Trigger::Digits, ..scan(name, Class::Personal, &[], find) });
     }
-    rules.push(floor::built_in("email", Class::Personal, &["@"], floor::EMAIL));
-    rules.extend(paths.into_iter().map(|row| pattern(row, Class::Personal)));
+    rules.push(Rule {
+        class: Class::Personal,
+        // How repositories are named: `git@host:owner/name`.
+        ..checked("email", &["@"], floor::EMAIL, |found| !found.secret().starts_with("git@"))
+    });
+    rules.extend(of(|name| name == "path").map(|row| pattern(row, Class::Personal)));
     rules
 }
 
@@ -192,28 +224,37 @@ fn scan(name: &'static str, class: Class, keywords: &[&'static str], find: fn(&s
     }
 }
 
-/// Blocks from `-----BEGIN … PRIVATE KEY` to their end; of one that is cut, the characters of a key that follow.
+/// Blocks from `-----BEGIN … PRIVATE KEY` to their end, `---- BEGIN …` of SSH2 too; of one that is cut, the characters
+/// of a key that follow.
 fn private_keys(text: &str) -> Vec<Range<usize>> {
-    const BEGIN: &str = "-----BEGIN ";
+    let mut found = blocks(text, "-----BEGIN ", "-----END ", "-----");
+    found.extend(blocks(text, "---- BEGIN ", "---- END ", " ----"));
+    found.sort_by_key(|block| block.start);
+    found.dedup_by(|next, last| next.start < last.end);
+    found
+}
+
+fn blocks(text: &str, begin: &str, end: &str, close: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
-    let ends: Vec<usize> = memmem::find_iter(text.as_bytes(), "-----END ").collect();
-    for start in memmem::find_iter(text.as_bytes(), BEGIN) {
-        let rest = text.get(start + BEGIN.len()..).unwrap_or_default();
+    let ends: Vec<usize> = memmem::find_iter(text.as_bytes(), end).collect();
+    for start in memmem::find_iter(text.as_bytes(), begin) {
+        let rest = text.get(start + begin.len()..).unwrap_or_default();
         let label = rest
             .bytes()
             .take(40)
             .take_while(|byte| byte.is_ascii_uppercase() || *byte == b' ' || byte.is_ascii_digit());
         let label = rest.get(..label.count()).unwrap_or_default();
-        let body = start + BEGIN.len() + label.len();
-        let is_private =
-            label.contains("PRIVATE KEY") && text.get(body..).is_some_and(|body| body.starts_with("-----"));
+        // A space may be the close's.
+        let label = label.strip_suffix(' ').filter(|_| close.starts_with(' ')).unwrap_or(label);
+        let body = start + begin.len() + label.len();
+        let is_private = label.contains("PRIVATE KEY") && text.get(body..).is_some_and(|body| body.starts_with(close));
         if !is_private || found.last().is_some_and(|last| start < last.end) {
             continue;
         }
-        let end = ends.get(ends.partition_point(|end| *end < body)).and_then(|end| {
-            let line = text.as_bytes().get(end + 9..)?;
+        let end = ends.get(ends.partition_point(|end| *end < body)).and_then(|at| {
+            let line = text.as_bytes().get(at + end.len()..)?;
             let line = line.get(..line.len().min(48))?;
-            Some(end + 9 + memmem::find(line, b"-----")? + 5)
+            Some(at + end.len() + memmem::find(line, close.as_bytes())? + close.len())
         });
         let cut = || {
             let body = text.get(body..).unwrap_or_default();
@@ -285,6 +326,14 @@ fn url_passwords(text: &str) -> Vec<Range<usize>> {
 fn keys_in_runs(text: &str) -> Vec<Range<usize>> {
     const MOST_SLASHES: usize = 4;
     let mut runs = floor::blobs(text);
+    // Assigned to something: `=` is no part of it.
+    runs.extend(memchr_iter(b'=', text.as_bytes()).filter_map(|sign| {
+        let rest =
+            text.as_bytes().get(sign + 1..)?.get(..floor::BLOB + 1).or_else(|| text.as_bytes().get(sign + 1..))?;
+        let len = rest.iter().take_while(|byte| super::gate::is_blob(**byte) && **byte != b'=').count();
+        (len == floor::BLOB).then_some(sign + 1..sign + 1 + len)
+    }));
+    runs.sort_by_key(|run| run.start);
     runs.retain(|run| {
         let run = text.get(run.clone()).unwrap_or_default().trim_end_matches('=').as_bytes();
         run.iter().any(u8::is_ascii_uppercase)

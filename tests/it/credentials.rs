@@ -6,6 +6,7 @@ use super::support::rows;
 use super::support::send::Grpc;
 use super::support::server::{Server, Setup};
 use super::support::{until, wait};
+use hmac::{KeyInit as _, Mac as _};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message as _;
 use std::fs;
@@ -71,4 +72,64 @@ fn tenants_with_the_same_ids_share_nothing_and_keys_rotate_without_loss() {
     assert!(!of("a").contains("ada@example.com"), "the configured policy");
     assert!(of("b").contains(secret), "the policy of the key");
     assert!(!server.data().join("events").exists(), "nothing landed elsewhere");
+}
+
+#[test]
+fn a_withdrawn_secret_of_a_webhook_counts_no_more_and_is_found_nowhere() {
+    const BODY: &str = r#"{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":
+        {"metadata":{"display_phone_number":"1"},"messages":[{"from":"2","id":"wamid.N","type":"text","text":{"body":"Hi"}}]}}]}]}"#;
+    let folder = TempDir::new().expect("a folder");
+    let (file, keys) = (folder.path().join("secrets"), folder.path().join("keys"));
+    fs::write(&file, "old-app-secret\nnew-app-secret\n").expect("a file of secrets");
+    fs::write(&keys, "old-door-key\nnew-door-key\n").expect("a file of keys");
+    let mut server = Setup::quick(folder.path())
+        .with("STORE__FORMAT", "jsonl")
+        .with("WEBHOOKS__META", &format!("[{{secret_file: '{}', tenant: wa}}]", file.display()))
+        .with("AUTH__KEYS", &format!("[{{file: '{}', doors: [stackifier]}}]", keys.display()))
+        .start();
+    let client = reqwest::blocking::Client::new();
+    let signed = |secret: &str, id: &str| {
+        let body = BODY.replace("wamid.N", id);
+        let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
+        mac.update(body.as_bytes());
+        let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let request = client.post(format!("{}/webhooks/whatsapp/meta", server.http()));
+        let request = request.header("x-hub-signature-256", format!("sha256={hex}"));
+        request.body(body).send().expect("an answer").status().as_u16()
+    };
+    let line = |path: &str, key: &str, text: &str| {
+        let body = format!(r#"{{"conversation_id":"c","messages":[{{"role":"user","content":"{text}"}}]}}"#);
+        let request = client.post(format!("{}{path}", server.http())).bearer_auth(key);
+        request.body(body).send().expect("an answer").status().as_u16()
+    };
+    for (number, secret, key) in [("1", "old-app-secret", "old-door-key"), ("2", "new-app-secret", "new-door-key")] {
+        assert_eq!(
+            (signed(secret, &format!("wamid.{number}")), line("/v1/events", key, number)),
+            (200, 200),
+            "{secret}"
+        );
+    }
+    assert_eq!(line("/webhooks/litellm", "new-door-key", "x"), 401, "it counts at another door");
+    // Bytes that were taken once are answered from memory, whoever signs them: others are tried.
+    fs::write(&file, "new-app-secret\n").expect("a file of secrets");
+    fs::write(&keys, "new-door-key\n").expect("a file of keys");
+    let before = server.ledger().received;
+    until("the old secret to count no more", Duration::from_secs(20), || {
+        std::thread::sleep(Duration::from_secs(1));
+        (signed("old-app-secret", "wamid.late") == 403).then_some(())
+    });
+    until("the old key to count no more", Duration::from_secs(20), || {
+        (line("/v1/events", "old-door-key", "late") == 401).then_some(())
+    });
+    assert!(server.ledger().received - before <= 2, "nothing more once it is withdrawn");
+    assert_eq!((signed("new-app-secret", "wamid.3"), line("/v1/events", "new-door-key", "third")), (200, 200));
+    server.drain(Duration::from_secs(20));
+    assert!(server.stop().success());
+    for secret in ["old-app-secret", "new-app-secret", "old-door-key", "new-door-key"] {
+        assert!(!server.said().contains(secret), "a secret was printed: {}", server.said());
+        for file in rows::files_below(&server.data()) {
+            let text = String::from_utf8_lossy(&fs::read(&file).expect("a file")).into_owned();
+            assert!(!text.contains(secret), "a secret is in {}", file.display());
+        }
+    }
 }

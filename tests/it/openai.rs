@@ -51,3 +51,38 @@ fn chat_events_that_lack_nothing_are_examples_of_openais_types() {
     assert!(whole.len() * 2 > chats.len(), "{} of {} chat events", whole.len(), chats.len());
     say(&format!("{} of {} chat events are whole examples", whole.len(), chats.len()));
 }
+
+#[test]
+fn conversations_are_requests_that_can_be_sent_again() {
+    let test = "conversations_are_requests_that_can_be_sent_again";
+    if let Err(why) = python::interpreter() {
+        return skip(test, &why);
+    }
+    let folder = TempDir::new().expect("a folder");
+    let run = |words: &[&str]| {
+        let output = program().current_dir(folder.path()).args(words).output().expect("the program starts");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.success(), text(output.stdout), text(output.stderr))
+    };
+    let runs = corpus::golden();
+    let mut command = program();
+    command.current_dir(folder.path()).arg("convert").args(runs.iter().map(|run| &run.folder)).args(["--to", "lake"]);
+    assert!(command.output().expect("the program starts").status.success());
+    let (_, list, _) = run(&["conversations", "lake", "--limit", "0", "--format", "json"]);
+    let (mut requests, mut lacking) = (Vec::new(), 0);
+    for conversation in rows::parse(&list) {
+        let id = conversation["conversation_id"].as_str().expect("an id");
+        match run(&["conversation", id, "lake", "--format", "request"]) {
+            (true, request, _) => requests.push(request.trim_end().to_owned()),
+            (false, _, why) => {
+                assert!(why.contains("captured") || why.contains("no such call"), "{id}: {why}");
+                lacking += 1;
+            }
+        }
+    }
+    let file = folder.path().join("requests.jsonl");
+    fs::write(&file, requests.join("\n")).expect("written");
+    assert_eq!(python::run("openai_format.py", &[&file.display().to_string()]).trim().parse(), Ok(requests.len()));
+    say(&format!("{} conversations are requests, {lacking} have no content", requests.len()));
+    assert!(requests.len() > 50, "{}", requests.len());
+}

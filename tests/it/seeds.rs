@@ -1,15 +1,15 @@
-//! The doors of logging SDKs, webhooks and gateways: recorded requests byte for byte, and the real clients.
+//! The doors of logging SDKs, webhooks and gateways, with recorded requests byte for byte. The real clients are in the
+//! checks of `tests/features`.
 
 use super::support::metrics::Ledger;
+use super::support::project;
 use super::support::rows::{Row, lines_below, parse};
 use super::support::server::{Server, Setup};
-use super::support::{free_address, project, python, skip};
 use base64::Engine as _;
 use hmac::{KeyInit as _, Mac as _};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -21,23 +21,21 @@ const PUBLIC: &str = "https://collector.example.invalid";
 /// A server that knows one key and one sender of each webhook.
 struct Doors {
     server: Server,
-    modelstat: String,
     folder: TempDir,
 }
 
 impl Doors {
     fn open() -> Self {
         let folder = TempDir::new().expect("a folder");
-        let modelstat = free_address();
         let setup = Setup::quick(folder.path())
             .with("STORE__FORMAT", "jsonl")
             .with("STORE__COMPRESSION", "none")
-            .with("RECEIVERS__MODELSTAT__ENDPOINT", &modelstat)
+            .with("RECEIVERS__MODELSTAT__ENDPOINT", "none")
             .with("AUTH__KEYS", &format!("[{{key: {KEY}, tenant: shop}}]"))
             .with("WEBHOOKS__META", &format!("[{{secret: {META_SECRET}, verify_token: asked}}]"))
             .with("WEBHOOKS__TWILIO", &format!("[{{secret: {TWILIO_SECRET}}}]"))
             .with("WEBHOOKS__PUBLIC_URL", PUBLIC);
-        Self { server: setup.start(), modelstat, folder }
+        Self { server: setup.start(), folder }
     }
 
     /// Posts with the key.
@@ -274,62 +272,4 @@ fn the_door_of_modelstat_may_be_taken_by_another() {
     let mut server = Setup::quick(folder.path()).with("RECEIVERS__MODELSTAT__ENDPOINT", &address).start();
     assert!(server.said().contains(&address), "a warning names it: {}", server.said());
     assert!(server.stop().success());
-}
-
-/// Runs one of the real clients, and gives what it says of itself.
-fn client(test: &str, pins: &str, name: &str, base: &str) -> Option<Value> {
-    let python = match python::environment(pins) {
-        Ok(python) => python,
-        Err(why) => {
-            skip(test, &why);
-            return None;
-        }
-    };
-    let script = project().join("tests/python/sdks.py");
-    let output = Command::new(python).arg(script).args([name, base, KEY]).output().expect("python starts");
-    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8(output.stdout).expect("text");
-    Some(serde_json::from_str(said.lines().last().expect("a line")).expect("json"))
-}
-
-#[test]
-fn real_clients_of_insidellm_and_stackifier_lose_nothing() {
-    let test = "real_clients_of_insidellm_and_stackifier_lose_nothing";
-    let doors = Doors::open();
-    let Some(said) = client(test, "sdks.txt", "insidellm", &doors.server.http()) else { return };
-    assert_eq!(said, serde_json::json!({"healthy": true, "sent": 20, "failed": 0}));
-    client(test, "sdks.txt", "stackifier", &doors.server.http()).expect("the same environment");
-    let (_, rows) = doors.landed();
-    assert_eq!(of(&rows, "insidellm").len(), 20);
-    let lines = of(&rows, "stackifier");
-    assert_eq!(lines.len(), 2, "two messages, two flushes, no duplicate");
-    assert!(lines.iter().all(|row| text(row, "env") == "production"));
-}
-
-#[test]
-fn real_clients_of_modelstat_find_their_own_door() {
-    for (pins, version) in [("modelstat-0.0.1.txt", "0.0.1"), ("sdks.txt", "0.1.0")] {
-        let doors = Doors::open();
-        let base = format!("http://{}", doors.modelstat);
-        let test = "real_clients_of_modelstat_find_their_own_door";
-        let Some(said) = client(test, pins, "modelstat", &base) else { return };
-        assert_eq!(said, serde_json::json!({"version": version, "dropped": 0}));
-        assert_eq!(of(&doors.landed().1, "modelstat").len(), 600, "{version}");
-    }
-}
-
-#[test]
-fn real_litellm_posts_and_exports_its_calls() {
-    let doors = Doors::open();
-    let test = "real_litellm_posts_and_exports_its_calls";
-    let Some(said) = client(test, "litellm.txt", "litellm", &doors.server.http()) else { return };
-    assert_eq!(said["said"], "It is sunny.");
-    let (_, rows) = doors.landed();
-    let calls: Vec<&Row> = rows.iter().filter(|row| text(row, "event_type") == "chat.completion").collect();
-    let mut sources: Vec<&str> = calls.iter().map(|row| text(row, "source")).collect();
-    sources.sort_unstable();
-    assert_eq!(sources, ["litellm", "otlp"]);
-    for call in calls {
-        assert_eq!(call["messages"][1]["content"], "It is sunny.");
-    }
 }

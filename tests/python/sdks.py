@@ -2,7 +2,8 @@
 
     sdks.py NAME BASE KEY
 
-NAME is insidellm, modelstat, stackifier or litellm; BASE the address of the doors. Prints one JSON line with what the
+NAME is insidellm, modelstat, stackifier, boto3_refusals or litellm; BASE the address of the doors, `default` where
+modelstat is not told one. Prints one JSON line with what the
 client says of itself afterwards.
 """
 
@@ -37,7 +38,8 @@ def modelstat(base, key):
         config = modelstat.Config(key, "raw_sdk_openai")
     else:
         config = modelstat.Config(key, "raw_sdk_openai", "checkout-api")
-    config.mode = modelstat.Mode.local_daemon(base + "/v1/ingest")
+    if base != "default":
+        config.mode = modelstat.Mode.local_daemon(base + "/v1/ingest")
     client = modelstat.Client(config)
     for number in range(600):
         # Starts differ, and so do the ids that are derived from them.
@@ -51,7 +53,7 @@ def modelstat(base, key):
 
 
 def stackifier(base, key):
-    os.environ.update(AWS_ENDPOINT_URL_S3=base + "/s3", AWS_ACCESS_KEY_ID=key, AWS_SECRET_ACCESS_KEY="unused",
+    os.environ.update(AWS_ENDPOINT_URL_S3=base + "/s3", AWS_ACCESS_KEY_ID="any-name", AWS_SECRET_ACCESS_KEY=key,
                       AWS_DEFAULT_REGION="us-east-1")
     from stackifier import S3Writer, TraceHook
     trace = TraceHook(storage=S3Writer(bucket="my-logs", env="production"))
@@ -60,6 +62,52 @@ def stackifier(base, key):
     trace.log_message(role="assistant", content="two")
     trace.flush()
     return {}
+
+
+def boto3_refusals(base, key):
+    """What boto3 is told, by what is wrong with its request."""
+    import datetime
+    import boto3
+    import botocore
+    import botocore.auth
+    from botocore.config import Config
+    told = {}
+    line = b'{"conversation_id":"c","messages":[{"role":"user","content":"%s"}]}\n'
+
+    def put(name, key_id="any-name", secret=key, before_send=None, key="app/a b/date=1/log.jsonl", unsigned=False):
+        config = Config(retries={"max_attempts": 0}, **({"signature_version": botocore.UNSIGNED} if unsigned else {}))
+        client = boto3.client("s3", endpoint_url=base + "/s3", aws_access_key_id=key_id, aws_secret_access_key=secret,
+                              region_name="us-east-1", config=config)
+        if before_send:
+            client.meta.events.register("before-send.s3.*", before_send)
+        try:
+            answer = client.put_object(Bucket="my-logs", Key=key, Body=line % name.encode())
+            told[name] = answer["ResponseMetadata"]["HTTPStatusCode"]
+        except botocore.exceptions.ClientError as error:
+            told[name] = error.response["Error"]["Code"]
+        return client
+
+    def altered_body(request, **_):
+        request.body = line % b"another body"
+
+    def altered_key(request, **_):
+        request.url = request.url.replace("log.jsonl", "lot.jsonl")
+
+    client = put("signed")
+    put("keyed", key_id=key, secret="unused")
+    put("wrong secret", secret="another")
+    put("unsigned", unsigned=True)
+    put("altered body", before_send=altered_body)
+    put("altered key", before_send=altered_key)
+    now = botocore.auth.get_current_datetime
+    botocore.auth.get_current_datetime = lambda *given, **named: now(*given, **named) - datetime.timedelta(hours=1)
+    put("old")
+    botocore.auth.get_current_datetime = now
+    try:
+        client.get_object(Bucket="my-logs", Key="nothing/here")
+    except botocore.exceptions.ClientError as error:
+        told["missing"] = error.response["Error"]["Code"]
+    return told
 
 
 def litellm(base, key):

@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Of `request`: which call, by its event_id; without it, the last.
     #[arg(long, value_name = "EVENT_ID")]
     event: Option<String>,
+    /// Of `request`: the model to ask; without it, the one that was asked.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
     /// Of `text`: runs of agents, steps of graphs and the like, too.
     #[arg(long)]
     all: bool,
@@ -66,14 +69,22 @@ async fn show(arguments: &Arguments, scan: &Scan) -> anyhow::Result<Status> {
         }
         Form::Json => rows.iter().map(json).collect(),
         Form::Request => {
-            let mut calls = rows.iter().filter(|row| row.event_type == event_type::CHAT_COMPLETION);
-            let wanted = |row: &&Event| arguments.event.as_ref().is_none_or(|id| *id == row.event_id);
-            let Some(call) = calls.rfind(wanted) else {
+            let is_call = |row: &&Event| {
+                [event_type::CHAT_COMPLETION, event_type::LLM_RESPONSE].contains(&row.event_type.as_str())
+            };
+            let wanted = |row: &&Event| arguments.event.as_ref().map_or(is_call(row), |id| *id == row.event_id);
+            let logged = request::logged(&rows);
+            let Some(call) = rows.iter().rfind(wanted).or(logged.as_ref().filter(|_| arguments.event.is_none())) else {
                 eprintln!("there is no such call of a model in conversation {:?}", arguments.id);
                 return Ok(Status::Fault);
             };
-            match request::of(call) {
-                Ok(request) => vec![plain::json(&request)],
+            match request::of(call, arguments.model.as_deref()) {
+                Ok(request) => {
+                    if !request.contains_key("model") {
+                        eprintln!("the model is not known: give it with --model");
+                    }
+                    vec![plain::json(&serde_json::to_string(&request)?)]
+                }
                 Err(why) => {
                     eprintln!("{}: {why}", plain::line(&call.event_id));
                     return Ok(Status::Fault);

@@ -1,8 +1,11 @@
 //! As much of S3 as Stackifier's writer needs: what it puts is taken as lines, and nothing is ever there to be read.
 //!
 //! The writer reads the object, appends what is new and puts the whole; told each time that there is no object, it
-//! puts new lines only. The access key id is the key of `auth.keys`; the signature that is made with the secret is not
-//! checked, for only hashes of keys are kept.
+//! puts new lines only.
+//!
+//! Where there are `auth.keys`, the secret access key is one of them: the request is signed with it and the key itself
+//! never sent; the access key id is any name. A client that cannot sign may have a key as its access key id, or send it
+//! as a bearer's: then no signature is looked at.
 //!
 //! | request | answer |
 //! |---|---|
@@ -12,9 +15,17 @@
 //! | GET of a bucket or of all | an empty list |
 //! | HEAD, PUT of a bucket | 200 |
 //! | uploads in parts | 501 `NotImplemented` |
+//! | without a good signature | 403 `AccessDenied`, `SignatureDoesNotMatch`, `RequestTimeTooSkewed` |
+//! | a body that is not the signed one | 400 `XAmzContentSHA256Mismatch` |
 
 use super::STACKIFIER;
 use super::drain_if_sending;
+use super::sigv4;
+use super::sigv4::CONTENT;
+use super::sigv4::Chunked;
+use super::sigv4::Fault;
+use super::sigv4::Signature;
+use super::sigv4::hex;
 use super::user_agent;
 use crate::dialect::posted;
 use crate::receiver::Accept;
@@ -24,6 +35,7 @@ use crate::receiver::Rejected;
 use crate::receiver::accept::PostedWire;
 use crate::receiver::body::Coding;
 use crate::receiver::http::length;
+use crate::receiver::signature::Secret;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -32,7 +44,6 @@ use axum::routing::any;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use bytes::BytesMut;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
@@ -45,8 +56,10 @@ use http::header::ETAG;
 use http::request::Parts;
 use sha2::Digest as _;
 use sha2::Sha256;
-use std::fmt::Write as _;
 use std::sync::Arc;
+
+/// The checksum that clients send by default.
+const CRC32: &str = "x-amz-checksum-crc32";
 
 pub(super) fn routes() -> Router<Arc<Accept>> {
     let answer =
@@ -58,12 +71,12 @@ pub(super) async fn answer(accept: &Accept, request: Request) -> Response<Body> 
     let start = accept.now();
     let (head, mut body) = request.into_parts();
     let handled = handle(accept, &head, &mut body).await;
-    let outcome = handled.as_ref().map_or_else(Rejected::outcome, |(outcome, _)| outcome);
+    let outcome = handled.as_ref().map_or_else(Refused::outcome, |(outcome, _)| outcome);
     let answer = match handled {
         Ok((_, answer)) => answer,
-        Err(rejected) => {
+        Err(refused) => {
             drain_if_sending(&head, body).await;
-            refusal(&rejected, head.uri.path())
+            refused.answer(head.uri.path())
         }
     };
     accept.metrics().answered(STACKIFIER, outcome, accept.now().saturating_sub(start));
@@ -72,8 +85,80 @@ pub(super) async fn answer(accept: &Accept, request: Request) -> Response<Body> 
 
 type Answered = (&'static str, Response<Body>);
 
-async fn handle(accept: &Accept, head: &Parts, body: &mut Body) -> Result<Answered, Rejected> {
-    let caller = accept.admit(&as_bearer(head))?;
+/// Why a request is not taken.
+enum Refused {
+    ByDoor(Rejected),
+    BySignature(Fault),
+}
+
+impl From<Rejected> for Refused {
+    fn from(rejected: Rejected) -> Self {
+        Self::ByDoor(rejected)
+    }
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self::BySignature(fault)
+    }
+}
+
+impl Refused {
+    /// The word for it in metrics.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::ByDoor(rejected) => rejected.outcome(),
+            Self::BySignature(Fault::Malformed | Fault::Body) => "malformed",
+            Self::BySignature(_) => "unauthenticated",
+        }
+    }
+
+    fn answer(&self, path: &str) -> Response<Body> {
+        match self {
+            Self::ByDoor(rejected) => refusal(rejected, path),
+            Self::BySignature(fault) => {
+                let (status, code, message) = fault.words();
+                error(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN), code, message, path)
+            }
+        }
+    }
+}
+
+/// Who sends; with a signature, also what its body is held against.
+struct Sender<'h> {
+    caller: Arc<Caller>,
+    signed: Option<(Signature<'h>, Secret)>,
+}
+
+/// Finds who sends.
+fn sender<'h>(accept: &Accept, head: &'h Parts) -> Result<Sender<'h>, Refused> {
+    let auth = accept.auth();
+    if auth.is_open() {
+        return Ok(Sender { caller: Arc::default(), signed: None });
+    }
+    // Who has a key is let in by it, whatever else it says.
+    if let Some((caller, _)) = sigv4::id(head).and_then(|id| auth.by_key(STACKIFIER, id).ok()) {
+        return Ok(Sender { caller, signed: None });
+    }
+    let signature = match Signature::of(head) {
+        Some(signature) => signature?,
+        None if head.headers.contains_key(AUTHORIZATION) => {
+            return Ok(Sender { caller: auth.caller(STACKIFIER, &head.headers)?, signed: None });
+        }
+        None => return Err(Fault::Missing.into()),
+    };
+    let found = auth.by_signature(STACKIFIER, |key| signature.is_of(key));
+    let (caller, key) = found.map_err(|rejected| match rejected {
+        Rejected::Unauthenticated(_) => Refused::BySignature(Fault::Differs),
+        other => other.into(),
+    })?;
+    signature.check_time(accept.wall_micros())?;
+    Ok(Sender { caller, signed: Some((signature, key)) })
+}
+
+async fn handle(accept: &Accept, head: &Parts, body: &mut Body) -> Result<Answered, Refused> {
+    let sender = sender(accept, head)?;
+    accept.room()?;
     let path = head.uri.path().strip_prefix("/s3").unwrap_or_default().trim_start_matches('/');
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
     let query = head.uri.query().unwrap_or_default();
@@ -84,7 +169,7 @@ async fn handle(accept: &Accept, head: &Parts, body: &mut Body) -> Result<Answer
         ("ok", answer)
     };
     Ok(match head.method {
-        Method::PUT if !key.is_empty() && !is_part => ("ok", put(accept, head, key, &caller, body).await?),
+        Method::PUT if !key.is_empty() && !is_part => ("ok", put(accept, head, key, &sender, body).await?),
         Method::GET if !key.is_empty() => ("no_such_key", no_such_key(head.uri.path())),
         Method::HEAD if !key.is_empty() => ("no_such_key", empty(StatusCode::NOT_FOUND).1),
         Method::DELETE if !key.is_empty() => empty(StatusCode::NO_CONTENT),
@@ -113,18 +198,17 @@ async fn put(
     accept: &Accept,
     head: &Parts,
     key: &str,
-    caller: &Caller,
+    sender: &Sender<'_>,
     body: &mut Body,
-) -> Result<Response<Body>, Rejected> {
+) -> Result<Response<Body>, Refused> {
     let start = accept.now();
     let (bytes, held) = accept.read(body, 0, |_| length(&head.headers), None).await?;
-    let bytes = if is_chunked(&head.headers) { unchunked(&bytes)? } else { bytes };
-    check(&head.headers, &bytes)?;
+    let bytes = content(&head.headers, bytes, sender)?;
     let tag = hex(Sha256::digest(&bytes).first_chunk::<16>().map_or(&[], |half| half.as_slice()));
     let wire = PostedWire { bytes, coding: Coding::Identity, held, deadline: accept.deadline(start, None) };
     let agent = user_agent(&head.headers);
     let read = |body: &[u8]| posted::object(key, body, agent, &accept.doors().reading);
-    accept.take_posted(STACKIFIER, caller, wire, read).await?;
+    accept.take_posted(STACKIFIER, &sender.caller, wire, read).await?;
     let mut answer = Response::new(Body::empty());
     if let Ok(tag) = HeaderValue::try_from(format!("\"{tag}\"")) {
         answer.headers_mut().insert(ETAG, tag);
@@ -132,25 +216,34 @@ async fn put(
     Ok(answer)
 }
 
-/// The access key id of an AWS signature, as the key that it is here.
-fn as_bearer(head: &Parts) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    let Some(given) = head.headers.get(AUTHORIZATION) else { return headers };
-    let text = given.to_str().unwrap_or_default();
-    let id = text.split_once("Credential=").map(|(_, rest)| rest.split(['/', ',', ' ']).next().unwrap_or_default());
-    let bearer = id.and_then(|id| HeaderValue::try_from(format!("Bearer {id}")).ok());
-    headers.insert(AUTHORIZATION, bearer.unwrap_or_else(|| given.clone()));
-    headers
+/// What a body holds, once it is known to be what was signed and what its checksums were made of.
+fn content(headers: &HeaderMap, body: Bytes, sender: &Sender<'_>) -> Result<Bytes, Refused> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let hash = text(CONTENT).unwrap_or_default();
+    if !is_chunked(headers) {
+        if hash.len() == 64 && !hash.eq_ignore_ascii_case(&hex(&Sha256::digest(&body))) {
+            return Err(Fault::Body.into());
+        }
+        check(&body, text(CRC32))?;
+        return Ok(body);
+    }
+    let fault = || Rejected::Malformed("the body's chunks cannot be read".to_owned());
+    let chunked = Chunked::read(&body).ok_or_else(fault)?;
+    if let (Some((signature, key)), true) = (&sender.signed, hash.starts_with("STREAMING-AWS4-")) {
+        signature.check_chunks(&signature.signer(key.reveal()), &chunked)?;
+    }
+    let content = chunked.content();
+    check(&content, chunked.trailer(CRC32).or_else(|| text(CRC32)))?;
+    if text("x-amz-decoded-content-length").is_some_and(|length| length.parse() != Ok(content.len())) {
+        return Err(fault().into());
+    }
+    Ok(content.into())
 }
 
-/// Holds a body against the checksums that came with it.
-fn check(headers: &HeaderMap, body: &[u8]) -> Result<(), Rejected> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let crc = text("x-amz-checksum-crc32").and_then(|text| STANDARD.decode(text).ok());
-    let is_other_crc = crc.is_some_and(|crc| crc != crc32fast::hash(body).to_be_bytes());
-    let sha = text("x-amz-content-sha256").filter(|text| text.len() == 64);
-    let is_other_sha = sha.is_some_and(|sha| !sha.eq_ignore_ascii_case(&hex(&Sha256::digest(body))));
-    if is_other_crc || is_other_sha {
+/// Holds a body against the checksum that came with it.
+fn check(body: &[u8], crc: Option<&str>) -> Result<(), Rejected> {
+    let crc = crc.and_then(|text| STANDARD.decode(text).ok());
+    if crc.is_some_and(|crc| crc != crc32fast::hash(body).to_be_bytes()) {
         return Err(Rejected::Malformed("the body is not what its checksum was made of".to_owned()));
     }
     Ok(())
@@ -160,26 +253,7 @@ fn check(headers: &HeaderMap, body: &[u8]) -> Result<(), Rejected> {
 fn is_chunked(headers: &HeaderMap) -> bool {
     let has = |value: &HeaderValue, word: &str| value.to_str().is_ok_and(|text| text.contains(word));
     headers.get_all(CONTENT_ENCODING).iter().any(|value| has(value, "aws-chunked"))
-        || headers.get("x-amz-content-sha256").is_some_and(|value| has(value, "STREAMING-"))
-}
-
-/// A body without the lines that S3's chunks have: `<hex>[;signature]`, the bytes, and trailers behind the last.
-fn unchunked(body: &[u8]) -> Result<Bytes, Rejected> {
-    let fault = || Rejected::Malformed("the body's chunks cannot be read".to_owned());
-    let mut out = BytesMut::with_capacity(body.len());
-    let mut rest = body;
-    loop {
-        let end = rest.windows(2).position(|pair| pair == b"\r\n").ok_or_else(fault)?;
-        let (line, after) = rest.split_at_checked(end).ok_or_else(fault)?;
-        let size = line.split(|byte| *byte == b';').next().and_then(|size| std::str::from_utf8(size).ok());
-        let size = size.and_then(|size| usize::from_str_radix(size, 16).ok()).ok_or_else(fault)?;
-        if size == 0 {
-            return Ok(out.freeze());
-        }
-        let data = after.get(2..).and_then(|after| after.split_at_checked(size)).ok_or_else(fault)?;
-        out.extend_from_slice(data.0);
-        rest = data.1.strip_prefix(b"\r\n").ok_or_else(fault)?;
-    }
+        || headers.get(CONTENT).is_some_and(|value| has(value, "STREAMING-"))
 }
 
 fn refusal(rejected: &Rejected, path: &str) -> Response<Body> {
@@ -229,38 +303,38 @@ fn escaped(text: &str) -> String {
     out
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn chunks_are_put_together() {
-        let body = b"4;chunk-signature=ab\r\n{\"a\"\r\n3\r\n:1}\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n";
-        assert_eq!(unchunked(body).unwrap().as_ref(), b"{\"a\":1}");
-        for broken in [&b""[..], b"5\r\nab", b"zz\r\nab\r\n0\r\n", b"2\r\nabcd", b"ffffffffffffffffff\r\n"] {
-            assert!(unchunked(broken).is_err(), "{broken:?}");
-        }
+    fn read(headers: &[(&'static str, &str)], body: &'static [u8]) -> Result<Bytes, &'static str> {
+        let with = |(name, value): &(&'static str, &str)| (http::HeaderName::from_static(name), value.parse().unwrap());
+        let sender = Sender { caller: Arc::default(), signed: None };
+        let read = content(&headers.iter().map(with).collect(), Bytes::from_static(body), &sender);
+        read.map_err(|refused| refused.outcome())
     }
 
     #[test]
-    fn a_checksum_that_differs_is_refused() {
-        let with = |name: &'static str, value: &str| {
-            HeaderMap::from_iter([(http::HeaderName::from_static(name), value.parse().unwrap())])
-        };
-        let good = STANDARD.encode(crc32fast::hash(b"body").to_be_bytes());
-        assert!(check(&with("x-amz-checksum-crc32", &good), b"body").is_ok());
-        assert!(check(&with("x-amz-checksum-crc32", &good), b"bodz").is_err());
+    fn a_body_that_is_not_what_its_checksum_says_is_refused() {
+        let crc = STANDARD.encode(crc32fast::hash(b"body").to_be_bytes());
+        assert!(read(&[(CRC32, &crc)], b"body").is_ok());
+        assert_eq!(read(&[(CRC32, &crc)], b"bodz"), Err("malformed"));
         let sha = hex(&Sha256::digest(b"body"));
-        assert!(check(&with("x-amz-content-sha256", &sha), b"body").is_ok());
-        assert!(check(&with("x-amz-content-sha256", &sha), b"bodz").is_err());
-        assert!(check(&with("x-amz-content-sha256", "UNSIGNED-PAYLOAD"), b"bodz").is_ok());
+        assert!(read(&[(CONTENT, &sha)], b"body").is_ok());
+        assert_eq!(read(&[(CONTENT, &sha)], b"bodz"), Err("malformed"));
+        assert!(read(&[(CONTENT, "UNSIGNED-PAYLOAD")], b"bodz").is_ok());
+    }
+
+    #[test]
+    fn chunks_are_held_against_what_comes_behind_them() {
+        const LENGTH: &str = "x-amz-decoded-content-length";
+        let unsigned = (CONTENT, "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+        assert_eq!(crc32fast::hash(b"body").to_be_bytes(), [0xdb, 0xa8, 0x0b, 0xb2]);
+        let good = b"4\r\nbody\r\n0\r\nx-amz-checksum-crc32:26gLsg==\r\n\r\n";
+        assert_eq!(read(&[unsigned, (LENGTH, "4")], good).unwrap(), &b"body"[..]);
+        assert_eq!(read(&[unsigned, (LENGTH, "5")], good), Err("malformed"));
+        assert_eq!(read(&[unsigned], b"4\r\nbodz\r\n0\r\nx-amz-checksum-crc32:26gLsg==\r\n\r\n"), Err("malformed"));
+        assert_eq!(read(&[unsigned], b"4\r\nbo"), Err("malformed"));
     }
 
     #[test]

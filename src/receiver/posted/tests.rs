@@ -74,7 +74,7 @@ fn rig(webhooks: signature::Config, keys: &[&str]) -> Rig {
     let config = crate::receiver::Config { posted, max_request: 1 << 16, ..crate::receiver::Config::default() };
     let key = |key: &&str| {
         let caller = Caller { tenant: format!("of {key}"), app: Some("shop".to_owned()), ..Caller::default() };
-        Keys { source: Source::Key((*key).to_owned()), caller }
+        Keys { source: Source::Key((*key).to_owned()), caller, doors: Vec::new() }
     };
     let redactor = Redactor::new(&redact::Config::default(), redact::Key::new(&[0; 32])).unwrap();
     let road = Road::new(Arc::new(NoSpans), Arc::new(redactor), BTreeMap::new());
@@ -332,7 +332,9 @@ async fn the_s3_writer_puts_lines_and_finds_nothing() {
     assert!(status == 400 && answer.contains("<Code>InvalidRequest</Code>"), "a wrong checksum: {answer}");
     let bad = credential("AKIDBAD");
     let (status, answer) = send(Method::PUT, key, &[("authorization", bad.as_str())], LINE).await;
-    assert!(status == 403 && answer.contains("InvalidAccessKeyId"), "{answer}");
+    assert!(status == 400 && answer.contains("AuthorizationHeaderMalformed"), "{answer}");
+    let (status, answer) = send(Method::PUT, key, &[], LINE).await;
+    assert!(status == 403 && answer.contains("AccessDenied"), "{answer}");
     assert_eq!(send(Method::HEAD, "/s3/my-logs", &signed, "").await.0, 200);
     assert_eq!(send(Method::POST, "/s3/my-logs/k?uploads", &signed, "").await.0, 501);
     let stored = rig.stored();

@@ -93,26 +93,30 @@ const IBANS: [(&[u8; 2], usize); 78] = [
     (b"XK", 20),
 ];
 
-/// International bank account numbers whose length and check digits are right, with or without spaces.
+/// International bank account numbers whose length and check digits are right, with or without spaces or hyphens; in
+/// small letters only behind the word.
 fn ibans(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
     let mut found: Vec<Range<usize>> = Vec::new();
     for (start, window) in bytes.windows(4).enumerate() {
         let [first, second, third, fourth] = window else { continue };
-        let is_head = first.is_ascii_uppercase()
-            && second.is_ascii_uppercase()
-            && third.is_ascii_digit()
-            && fourth.is_ascii_digit();
+        let is_capital = first.is_ascii_uppercase() && second.is_ascii_uppercase();
+        let is_small = first.is_ascii_lowercase() && second.is_ascii_lowercase() && is_called_iban(bytes, start);
+        let is_head = (is_capital || is_small) && third.is_ascii_digit() && fourth.is_ascii_digit();
         if !is_head || is_word_before(bytes, start) || found.last().is_some_and(|last| start < last.end) {
             continue;
         }
-        let Some((_, length)) = IBANS.iter().find(|(country, _)| **country == [*first, *second]) else { continue };
+        let Some((_, length)) = IBANS.iter().find(|(country, _)| country.eq_ignore_ascii_case(&[*first, *second]))
+        else {
+            continue;
+        };
         let mut digits = Vec::with_capacity(*length);
         let mut end = start;
         for byte in bytes.get(start..).unwrap_or_default() {
             match byte {
                 b'A'..=b'Z' | b'0'..=b'9' => digits.push(*byte),
-                b' ' if !digits.is_empty() && digits.len() % 4 == 0 => {}
+                b'a'..=b'z' if is_small => digits.push(byte.to_ascii_uppercase()),
+                b' ' | b'-' if !digits.is_empty() && digits.len() % 4 == 0 => {}
                 _ => break,
             }
             end += 1;
@@ -125,6 +129,13 @@ fn ibans(text: &str) -> Vec<Range<usize>> {
         }
     }
     found
+}
+
+/// Whether the word stands before the number.
+fn is_called_iban(bytes: &[u8], start: usize) -> bool {
+    const FAR: usize = 12;
+    let before = bytes.get(start.saturating_sub(FAR)..start).unwrap_or_default();
+    before.windows(4).any(|word| word.eq_ignore_ascii_case(b"iban"))
 }
 
 /// ISO 7064, modulo 97.
@@ -162,6 +173,7 @@ fn card_end(bytes: &[u8], start: usize) -> Option<usize> {
     const LONGEST: usize = 19;
     let mut digits: Vec<u8> = Vec::with_capacity(LONGEST);
     let mut groups: Vec<usize> = vec![0];
+    let mut separators = Vec::new();
     let mut end = None;
     for (at, byte) in bytes.iter().enumerate().skip(start).take(2 * LONGEST) {
         match byte {
@@ -169,11 +181,14 @@ fn card_end(bytes: &[u8], start: usize) -> Option<usize> {
                 digits.push(byte - b'0');
                 *groups.last_mut()? += 1;
             }
-            b' ' | b'-' if groups.last() != Some(&0) => groups.push(0),
+            b' ' | b'-' | b'.' if groups.last() != Some(&0) => {
+                groups.push(0);
+                separators.push(*byte);
+            }
             _ => break,
         }
         let is_end = byte.is_ascii_digit() && !is_word_after(bytes, at + 1) && !is_decimal(bytes, at + 1);
-        if is_end && is_grouped(&groups) && is_card(&digits) {
+        if is_end && is_grouped(&groups, &separators) && is_card(&digits) {
             end = Some(at + 1);
         }
     }
@@ -184,7 +199,11 @@ fn is_decimal(bytes: &[u8], at: usize) -> bool {
     matches!(bytes.get(at..), Some([b'.', digit, ..]) if digit.is_ascii_digit())
 }
 
-fn is_grouped(groups: &[usize]) -> bool {
+fn is_grouped(groups: &[usize], separators: &[u8]) -> bool {
+    // Points also part decimals, versions and addresses.
+    if separators.contains(&b'.') {
+        return separators.iter().all(|byte| *byte == b'.') && matches!(groups, [4, 4, 4, 4] | [4, 6, 5]);
+    }
     match groups {
         [_] | [4, 6, 4 | 5] => true,
         [fours @ .., last] => fours.iter().all(|group| *group == 4) && *last <= 4,

@@ -1,14 +1,27 @@
 //! Secrets that are known by the name that they are assigned to, in text (`password=…`) and in JSON.
 
 use crate::redact::key::is_identity;
+use crate::redact::rule::Found;
 use crate::redact::rule::without_marks;
 use memchr::memchr2_iter;
 use memchr::memmem;
 use std::ops::Range;
 
 /// Literals one of which stands in every telling name.
-pub(super) const KEYWORDS: [&str; 9] =
-    ["passw", "passphrase", "pwd", "secret", "token", "key", "credential", "authorization", "cookie"];
+pub(super) const KEYWORDS: [&str; 8] =
+    ["pass", "pw", "secret", "token", "key", "credential", "authorization", "cookie"];
+
+/// Literals one of which stands where a password is told in a sentence.
+pub(super) const SAID_KEYWORDS: [&str; 4] = ["password", "passwort", "passphrase", "passcode"];
+
+/// `the password is …`, `password was: …`.
+pub(super) const SAID_PATTERN: &str = r#"(?i-u:password|passwort|passphrase|passcode)\s+(?i-u:is|was|ist|=|:)\s*:?\s*["'`]?(?P<secret>[^\s"'`<>]{6,128})"#;
+
+/// Whether what is said to be a password looks like one.
+pub(super) fn is_said(found: &Found<'_>) -> bool {
+    let said = found.secret().trim_end_matches(['.', ',', ';', ')', '!', '?', '*']);
+    !is_placeholder(said) && !said.starts_with(['$', '{', '[', '(']) && !said.contains("://") && is_random(said)
+}
 
 /// How far a name, a quoted value or what decides about a value goes.
 const FAR: usize = 256;
@@ -18,7 +31,7 @@ const PASSWORDS: [&str; 8] =
     ["password", "passwd", "passphrase", "pwd", "clientsecret", "authorization", "setcookie", "cookie"];
 
 /// Ends of names whose values are secret where they look like one.
-const TOKENS: [&str; 14] = [
+const TOKENS: [&str; 15] = [
     "secret",
     "token",
     "apikey",
@@ -31,6 +44,7 @@ const TOKENS: [&str; 14] = [
     "signingkey",
     "sharedkey",
     "masterkey",
+    "subscriptionkey",
     "credential",
     "credentials",
 ];
@@ -75,8 +89,20 @@ fn telling(name: &str) -> Option<Telling> {
     } else if ends(&PASSWORDS) {
         Some(Telling::Password)
     } else {
-        ends(&TOKENS).then_some(Telling::Token)
+        // What ends with `pass` may also be a ticket or a round.
+        (ends(&TOKENS) || is_pass(name)).then_some(Telling::Token)
     }
+}
+
+/// Whether a name ends with the word `pass` (`SMTP_PASS`, `dbPass`), and not with a longer one (`bypass`).
+fn is_pass(name: &str) -> bool {
+    let name = name.trim_end_matches(|char: char| char.is_ascii_digit());
+    let Some(before) = name.len().checked_sub(4).and_then(|at| name.split_at_checked(at)) else { return false };
+    let (before, word) = before;
+    let is_word = before.ends_with(['_', '-', '.', ' ']) || before.is_empty();
+    word.eq_ignore_ascii_case("pass") && is_word
+        || word == "Pass" && before.ends_with(|char: char| char.is_ascii_lowercase())
+        || name.eq_ignore_ascii_case("pw")
 }
 
 /// Whether the value of a JSON field is secret, to judge by the field's name.
@@ -214,19 +240,40 @@ fn is_assigned(text: &str, assignment: &Assignment<'_>) -> bool {
     if head.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         return telling == Telling::Password && !head.contains('.');
     }
-    // A word: the name of a variable or prose, unless it is quoted or an environment variable's value.
+    // A word: the name of a variable or prose, unless it is quoted, an environment variable's value or a parameter's.
     let is_environment = *is_tight && !name.bytes().any(|byte| byte.is_ascii_lowercase());
-    value.len() >= 8 && (is_environment || *is_quoted && telling == Telling::Password)
+    let before = text.get(..assignment.value.start).and_then(|text| text.strip_suffix('=')?.strip_suffix(name));
+    let is_parameter = *is_tight && before.is_some_and(|before| before.ends_with(['?', '&', ';']));
+    value.len() >= 8 && (is_environment || (is_parameter || *is_quoted) && telling == Telling::Password)
 }
 
 /// Whether letters stand with digits or other signs, as in no word and no number.
 fn is_random(value: &str) -> bool {
+    if is_scrambled(value) {
+        return true;
+    }
     let letters = value.bytes().any(|byte| byte.is_ascii_alphabetic());
     let digits = value.bytes().any(|byte| byte.is_ascii_digit());
     let signs = value
         .bytes()
         .any(|byte| matches!(byte, b'!' | b'#' | b'$' | b'%' | b'^' | b'*' | b'?' | b'~' | b'+' | b'@' | b'='));
     letters && (digits || signs)
+}
+
+/// Whether letters change their case more often than in any name: `meMjvqPVStNK`, but not `getUrlFromDB`.
+fn is_scrambled(value: &str) -> bool {
+    const LETTERS_A_WORD: usize = 3;
+    let is_letters = value.len() >= 10 && value.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let pairs = value.as_bytes().windows(2);
+    // A word begins where a small letter is followed by a capital, and at the last of several capitals.
+    let starts =
+        pairs.filter(|pair| matches!(pair, [a, b] if a.is_ascii_lowercase() && b.is_ascii_uppercase())).count();
+    let ends = value
+        .as_bytes()
+        .windows(3)
+        .filter(|three| matches!(three, [a, b, c] if a.is_ascii_uppercase() && b.is_ascii_uppercase() && c.is_ascii_lowercase()))
+        .count();
+    is_letters && (starts + ends + 1) * LETTERS_A_WORD > value.len()
 }
 
 fn is_placeholder(value: &str) -> bool {

@@ -192,6 +192,34 @@ const SECRETS: &[Class] = &[
         let text = format!("-----BEGIN {kind}PRIVATE KEY-----\\n{body}\\n-----END {kind}PRIVATE KEY-----");
         (text, body)
     }),
+    ("jwt, encrypted", false, |dice| {
+        let tag = dice.mixed("_-", 22);
+        let parts = [dice.mixed("_-", 86), dice.mixed("_-", 16), dice.mixed("_-", 60)].join(".");
+        (format!("eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00ifQ.{parts}.{tag}"), tag)
+    }),
+    ("private_key, SSH2 and PuTTY", false, |dice| {
+        let body = STANDARD.encode(dice.mixed("", 60));
+        let text = match dice.below(2) {
+            0 => format!(
+                "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\\n{body}\\n---- END SSH2 ENCRYPTED PRIVATE KEY ----"
+            ),
+            _ => format!("Private-Lines: 2\\n{body}\\nPrivate-MAC: {}", dice.run(HEX, 64)),
+        };
+        (text.replace("Private-Lines: 2\\n", "Private-Lines: 2 "), body)
+    }),
+    ("keys of other services", false, |dice| {
+        whole(match dice.below(9) {
+            0 => format!("nvapi-{}", dice.mixed("_-", 64)),
+            1 => format!("pa-{}", dice.mixed("", 43)),
+            2 => format!("bkua_{}", dice.run(HEX, 40)),
+            3 => format!("rubygems_{}", dice.run(HEX, 48)),
+            4 => format!("{}-us{}", dice.run(HEX, 32), dice.below(20)),
+            5 => format!("MT{}.{}.{}", dice.mixed("", 24), dice.mixed("", 6), dice.mixed("_-", 38)),
+            6 => format!("sl.{}", dice.mixed("_-", 130)),
+            7 => format!("EAA{}", dice.mixed("", 160)),
+            _ => format!("{}JQQJ99{}", dice.mixed("", 52), dice.mixed("", 26)),
+        })
+    }),
     ("private_key, encrypted", false, |dice| {
         let body = STANDARD.encode(dice.mixed("", 90));
         let text = format!("-----BEGIN ENCRYPTED PRIVATE KEY-----\\n{body}\\n-----END ENCRYPTED PRIVATE KEY-----");
@@ -206,6 +234,19 @@ const SECRETS: &[Class] = &[
         within(&format!("{name}="), dice.mixed("", 12), "")
     }),
     ("password in prose", false, |dice| within("password: ", dice.mixed("", 10), "")),
+    ("password in a sentence", false, |dice| {
+        let before = dice.one(&["my password is ", "The password was: ", "passphrase is "]);
+        within(before, format!("{}7!", dice.mixed("", 8)), "")
+    }),
+    ("PASS at the end of a name", false, |dice| {
+        let name = dice.one(&["SMTP_PASS=", "redis_pass: ", "dbPass=", "pass: ", "pw="]);
+        within(name, dice.mixed("", 14), "")
+    }),
+    ("password of letters", false, |dice| {
+        let before =
+            dice.one(&["jdbc:mysql://db/x?user=app&password=", "UID=sa;PWD=", "https://x.example/?a=1&password="]);
+        within(before, dice.run(LOWER, 12), "&x=1")
+    }),
     ("bearer", true, |dice| within("Authorization: Bearer ", dice.mixed("._~+-", 32), "")),
     ("bearer, lower case", false, |dice| within("authorization: bearer ", dice.mixed("._~+-", 32), "")),
     ("basic_auth", false, |dice| {
@@ -252,7 +293,27 @@ const SECRETS: &[Class] = &[
     ("groq_key", false, |dice| whole(format!("gsk_{}", dice.mixed("", 52)))),
     ("cookie", false, |dice| within("Cookie: sid=", dice.mixed("", 24), "")),
     ("card_number", false, |dice| whole(dice.card())),
+    ("card_number, with points", false, |dice| {
+        let digits = format!("4242{}", dice.run(DIGITS, 11));
+        let digits = format!("{digits}{}", luhn(&digits));
+        let groups: Vec<&str> = (0..4).map(|at| &digits[at * 4..at * 4 + 4]).collect();
+        whole(groups.join("."))
+    }),
     ("iban", false, |dice| whole(dice.iban())),
+    ("iban, other forms", false, |dice| {
+        let plain = dice.iban().replace(' ', "");
+        match dice.below(2) {
+            0 => within("iban: ", plain.to_lowercase(), ""),
+            _ => whole(
+                plain
+                    .as_bytes()
+                    .chunks(4)
+                    .map(|group| std::str::from_utf8(group).unwrap())
+                    .collect::<Vec<_>>()
+                    .join("-"),
+            ),
+        }
+    }),
     ("phone_number", false, |dice| {
         let country = dice.one(&["351", "49", "44", "1", "91", "55"]);
         let (a, c) = (format!("9{}", dice.run(DIGITS, 2)), dice.run(DIGITS, 3));
@@ -270,7 +331,7 @@ const SECRETS: &[Class] = &[
     }),
     ("ip_address", false, |dice| {
         let mut byte = || 11 + dice.below(100);
-        whole(format!("{}.{}.{}.{}", byte() + 100, byte(), byte(), byte()))
+        whole(format!("{}.{}.{}.{}", byte() + 117, byte(), byte(), byte()))
     }),
     ("email", true, |dice| {
         let (user, host) = (dice.run(LOWER, 8), dice.run(LOWER, 7));
@@ -331,6 +392,16 @@ const CLEAN: &[(&str, Make)] = &[
         format!("[{}]", numbers.join(","))
     }),
     ("base64 of an image", |dice| format!("data:image/png;base64,{}", STANDARD.encode(dice.mixed("", 300)))),
+    ("address of a repository", |dice| format!("git@github.com:acme/{}.git", dice.words(1, "-"))),
+    ("sentences on passwords", |dice| {
+        let about =
+            ["the password is required", "password is case-sensitive", "password policy: minimum 12 characters"];
+        format!("{} and {}", dice.one(&about), dice.words(2, " "))
+    }),
+    ("names in code", |dice| {
+        let name = dice.one(&["getUserTokenFromHTTPSession", "readSecretFromStore", "sessionTokenForURL"]);
+        format!("token = {name}; bypass=verylongname; compass: northwest{}", dice.below(9))
+    }),
     ("coordinates", |dice| format!("38.{}, -9.{}", dice.run(DIGITS, 6), dice.run(DIGITS, 6))),
 ];
 
