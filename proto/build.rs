@@ -13,6 +13,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     prost_build::Config::new()
         // Ordered maps: the same event is always the same bytes.
         .btree_map(["."])
+        // A row is large: what holds one is moved often.
+        .boxed(".chatlake.v1.Partial.row")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -25,8 +25,8 @@ use crate::fold::open::Waiting;
 use crate::lake::encode;
 use crate::lake::key::Writer;
 use crate::lake::outbox::Outbox;
-use crate::lake::pack;
 use crate::lake::pack::Packed;
+use crate::lake::pack::Packing;
 use crate::wal;
 use crate::wal::End;
 use crate::wal::FileId;
@@ -215,7 +215,13 @@ impl Road {
         let damaged = (segment.next_sequence - before).saturating_sub(here);
         segment.close = close.unwrap_or(segment.close);
         let earlier = Earlier::new(&self.files, &self.outbox);
-        let folded = self.fold.fold(&segment, &earlier).map_err(failed(format!("fold {file}")))?;
+        let entry = || format!("write entry {number} of the outbox");
+        let mut packing = Packing::begin(&self.outbox, &self.settings.encode, &self.settings.writer, number)
+            .map_err(failed(entry()))?;
+        let folded = self
+            .fold
+            .fold(&segment, &earlier, &mut |prefix, rows| packing.rows(prefix, rows))
+            .map_err(failed(format!("fold {file}")))?;
         failpoint::reached(Point::RoadAfterFold);
         let now = LogicalTime::from_nanos(segment.now);
         let (places, kept_bytes) =
@@ -230,9 +236,7 @@ impl Road {
         let name = if base.is_none() { CARRY } else { CHANGE };
         let beside: [(&str, &[u8]); 3] = [(name, &bytes), (WINDOW, &folded.window), (TOMBS, &folded.tombs)];
         let beside: Vec<_> = beside.into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect();
-        stepped.packed =
-            pack::pack(&self.outbox, &self.settings.encode, &self.settings.writer, number, folded.batches, &beside)
-                .map_err(failed(format!("write entry {number} of the outbox")))?;
+        stepped.packed = packing.finish(folded.batches, &beside).map_err(failed(entry()))?;
         self.packed = number;
         self.older = self.links.whole;
         self.links.add(&carry, bytes.len());

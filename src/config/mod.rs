@@ -228,6 +228,8 @@ impl Config {
             held: self.buffer_cap / 2,
             memory: usize::try_from(self.assembly.memory).unwrap_or(usize::MAX),
             tombs: TOMBSTONES,
+            // Almost a file.
+            rows: self.store.max_file / 8 * 7,
             assemble: fold::assemble::Settings::default(),
         }
     }

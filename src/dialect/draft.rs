@@ -38,7 +38,7 @@ use told::names_of_told;
 /// What is known of one record so far.
 #[derive(Default)]
 pub(super) struct Draft {
-    pub row: Event,
+    pub row: Box<Event>,
     pub relation: Relation,
     /// Of a log record that tells a part of its span's call.
     pub part: Option<Part>,

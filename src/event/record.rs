@@ -224,7 +224,7 @@ mod tests {
             ..Event::default()
         };
         let partial = Partial {
-            row: Some(row),
+            row: Some(Box::new(row)),
             start_ns: 5,
             end_ns: 9,
             flags: Some(HAS_IS_REMOTE | IS_REMOTE),

@@ -53,6 +53,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// A copy of open records pays off when less than this share of a segment is alive.
 const MOSTLY_DEAD: u64 = 4;
+/// A record counts as this many bytes at least: its row takes memory beside its texts.
+const SMALLEST: u64 = 1 << 10;
 /// Copies smaller than this are not copied again.
 const SMALL_COPY: u64 = 1 << 20;
 
@@ -137,15 +139,20 @@ pub struct Settings {
     pub memory: usize,
     /// How many tombstones count.
     pub tombs: usize,
+    /// Bytes of records whose rows a fold holds at once, about: then it hands them on.
+    pub rows: u64,
     /// What rows are made with.
     pub assemble: assemble::Settings,
 }
 
+/// Takes rows of a prefix out of the fold's hands before it has ended, in the order of the lake.
+pub type HandOn<'a> = dyn FnMut(&str, Vec<Box<Event>>) -> io::Result<()> + 'a;
+
 /// What a fold decided under one prefix.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Rows in the order of the lake: conversation, time, event id.
-    pub rows: Vec<Event>,
+    /// Rows that were not handed on, in the order of the lake: conversation, time, event id.
+    pub rows: Vec<Box<Event>>,
     /// Records that could not be mapped.
     pub dead: Vec<Dead>,
     /// What was decided.
@@ -286,14 +293,29 @@ impl Fold {
         self.open.oldest()
     }
 
-    /// Folds a segment.
+    /// Folds a segment. `hand_on` takes the rows that are more than [`Settings::rows`].
     ///
     /// # Errors
-    /// When earlier bytes cannot be read. The state is then unusable: restore it from the last carry.
-    pub fn fold(&mut self, segment: &Segment<'_>, past: &dyn Past) -> io::Result<Folded> {
+    /// When earlier bytes cannot be read, or rows not be handed on. The state is then unusable: restore it from the
+    /// last carry.
+    pub fn fold(
+        &mut self,
+        segment: &Segment<'_>,
+        past: &dyn Past,
+        hand_on: &mut HandOn<'_>,
+    ) -> io::Result<Folded> {
         self.segment = segment.number;
         self.now = self.now.max(segment.now);
-        let mut pass = Pass { segment, past, batches: BTreeMap::new(), envelopes: HashMap::new(), loose: Vec::new() };
+        let mut pass = Pass {
+            segment,
+            past,
+            hand_on,
+            most: self.settings.rows,
+            held: 0,
+            batches: BTreeMap::new(),
+            envelopes: HashMap::new(),
+            loose: Vec::new(),
+        };
         for (key, _) in self.open.records() {
             pass.batch(&key.prefix).account.carry_in();
         }
@@ -535,7 +557,7 @@ impl Fold {
         }
         batches.retain(|_, batch| batch.account.has_decisions());
         for (prefix, batch) in &mut batches {
-            batch.rows.sort_by(|a, b| order(a).cmp(&order(b)));
+            sort(&mut batch.rows);
             batch.previous = self.chains.insert(prefix.clone(), self.segment);
         }
         batches
@@ -546,6 +568,11 @@ impl Fold {
 struct Pass<'a> {
     segment: &'a Segment<'a>,
     past: &'a dyn Past,
+    hand_on: &'a mut HandOn<'a>,
+    /// Bytes of rows that are held at most.
+    most: u64,
+    /// Bytes of rows that are held.
+    held: u64,
     batches: BTreeMap<String, Batch>,
     envelopes: HashMap<(SegmentId, u64), Arc<Envelope>>,
     /// Records that wait for nothing.
@@ -620,6 +647,15 @@ impl Pass<'_> {
         for ((sequence, prefix), fate) in readable.into_iter().zip(assembled.fates) {
             self.batch(&prefix).account.decide(sequence, fate);
         }
+        self.held += records.iter().map(|open| u64::from(open.place.length).max(SMALLEST)).sum::<u64>();
+        if self.held > self.most {
+            self.held = 0;
+            for (prefix, batch) in &mut self.batches {
+                let mut rows = std::mem::take(&mut batch.rows);
+                sort(&mut rows);
+                (self.hand_on)(prefix, rows)?;
+            }
+        }
         Ok(assembled.facts)
     }
 
@@ -635,6 +671,10 @@ impl Pass<'_> {
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+fn sort(rows: &mut [Box<Event>]) {
+    rows.sort_by(|a, b| order(a).cmp(&order(b)));
 }
 
 /// The order of rows in the lake: a conversation's rows repeat each other, so they stand together.

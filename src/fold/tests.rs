@@ -44,6 +44,7 @@ fn settings() -> Settings {
         held: 1 << 30,
         memory: 1 << 26,
         tombs: 1000,
+        rows: u64::MAX,
         assemble: assemble::Settings::default(),
     }
 }
@@ -57,7 +58,7 @@ fn span(trace: u8, id: u8, parent: Option<u8>) -> Partial {
         parent_span_id: parent.map(|id| format!("{id:016x}")),
         ..Event::default()
     };
-    Partial { row: Some(row), start_ns: u64::from(id), end_ns: u64::from(id) + 10, ..Partial::default() }
+    Partial { row: Some(Box::new(row)), start_ns: u64::from(id), end_ns: u64::from(id) + 10, ..Partial::default() }
 }
 
 fn remote(mut partial: Partial) -> Partial {
@@ -119,7 +120,7 @@ impl Story {
             now: self.now,
             close,
         };
-        let folded = self.fold.fold(&segment, &self.past).unwrap();
+        let folded = self.fold.fold(&segment, &self.past, &mut |_, _| panic!("more rows than are held")).unwrap();
         self.sequence += u64::try_from(partials.len()).unwrap();
         let this = SegmentId { number, kept: false };
         self.past.blobs.insert((this, 0), self.envelope.clone());

@@ -19,8 +19,8 @@ use super::key::Writer;
 use super::manifest;
 use super::manifest::Bounds;
 use super::parquet;
-use super::partition;
 use super::partition::Partition;
+use super::partition::Split;
 use super::partition::Template;
 use super::proto;
 use crate::event::Event;
@@ -79,7 +79,7 @@ impl Format {
         }
     }
 
-    fn encode(&self, rows: &[Event]) -> io::Result<Vec<u8>> {
+    fn encode(&self, rows: &[Box<Event>]) -> io::Result<Vec<u8>> {
         match self {
             Self::Parquet { level } => parquet::encode(rows, *level).map_err(io::Error::other),
             Self::JsonLines { form, compression } => jsonl::encode(rows, *form, *compression),
@@ -110,25 +110,43 @@ pub struct File {
     pub facts: manifest::File,
 }
 
-/// The files of a fold's rows under one prefix: an iterator that encodes one at a time.
+/// Makes files of a fold's rows under one prefix, which may come in several lots.
 #[derive(Debug)]
-pub struct Files<'a> {
+pub struct Encoder<'a> {
     settings: &'a Settings,
     name: FileName,
+    split: Split<'a>,
+}
+
+/// The files of a lot of rows: an iterator that encodes one at a time.
+#[derive(Debug)]
+pub struct Files<'e> {
+    settings: &'e Settings,
+    name: &'e mut FileName,
     partitions: std::vec::IntoIter<Partition>,
     /// The partition at hand, and its rows that have no file yet.
     current: Option<(Partition, usize)>,
-    /// Rows that went to `__overflow__`.
-    pub overflown: u64,
 }
 
-/// Spreads rows over files.
-pub fn files<'a>(settings: &'a Settings, writer: &Writer, segment: u64, mut rows: Vec<Event>) -> Files<'a> {
-    // Files say that they are in this order. They come so from the fold, and then this is one look at each.
-    rows.sort_by(|a, b| order(a).cmp(&order(b)));
-    let (partitions, overflown) = partition::split(&settings.template, settings.partitions, rows);
-    let name = FileName { writer: writer.clone(), segment, part: 0 };
-    Files { settings, name, partitions: partitions.into_iter(), current: None, overflown }
+impl<'a> Encoder<'a> {
+    /// Files of the fold of a segment.
+    pub fn new(settings: &'a Settings, writer: &Writer, segment: u64) -> Self {
+        let split = Split::new(&settings.template, settings.partitions);
+        Self { settings, name: FileName { writer: writer.clone(), segment, part: 0 }, split }
+    }
+
+    /// Spreads a lot of rows over files of its own.
+    pub fn files(&mut self, mut rows: Vec<Box<Event>>) -> Files<'_> {
+        // Files say that they are in this order. They come so from the fold, and then this is one look at each.
+        rows.sort_by(|a, b| order(a).cmp(&order(b)));
+        let partitions = self.split.split(rows).into_iter();
+        Files { settings: self.settings, name: &mut self.name, partitions, current: None }
+    }
+
+    /// Rows that went to `__overflow__`.
+    pub fn overflown(&self) -> u64 {
+        self.split.overflown
+    }
 }
 
 fn order(row: &Event) -> (&str, i64, &str) {
@@ -163,9 +181,9 @@ impl Iterator for Files<'_> {
 }
 
 /// How many of these rows one file takes.
-fn fitting(rows: &[Event], limit: u64) -> usize {
+fn fitting(rows: &[Box<Event>], limit: u64) -> usize {
     let mut bytes = 0u64;
-    let fits = |row: &&Event| {
+    let fits = |row: &&Box<Event>| {
         bytes = bytes.saturating_add(u64::try_from(row.encoded_len()).unwrap_or(u64::MAX));
         bytes <= limit
     };
@@ -232,9 +250,9 @@ fn facts(
     }
 }
 
-fn bounds(rows: &[Event]) -> BTreeMap<String, Bounds> {
+fn bounds(rows: &[Box<Event>]) -> BTreeMap<String, Bounds> {
     let times = |get: fn(&Event) -> i64| {
-        let (min, max) = (rows.iter().map(get).min()?, rows.iter().map(get).max()?);
+        let (min, max) = (rows.iter().map(|row| get(row)).min()?, rows.iter().map(|row| get(row)).max()?);
         Some(Bounds { min: plain_time(min), max: plain_time(max) })
     };
     let conversations = || {

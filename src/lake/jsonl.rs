@@ -29,6 +29,7 @@ use object::json;
 use object::number;
 use object::string;
 use serde::Deserialize;
+use std::borrow::Borrow;
 use std::io;
 use std::io::Write;
 
@@ -106,12 +107,12 @@ pub enum Compression {
 ///
 /// # Errors
 /// When the compressor fails, which in memory it does not.
-pub(super) fn encode(rows: &[Event], form: ToolCallForm, compression: Compression) -> io::Result<Vec<u8>> {
+pub(super) fn encode(rows: &[impl Borrow<Event>], form: ToolCallForm, compression: Compression) -> io::Result<Vec<u8>> {
     let mut row_line = Vec::new();
     let mut lines = |out: &mut dyn Write| {
         rows.iter().try_for_each(|row| {
             row_line.clear();
-            line(row, form, &mut row_line);
+            line(row.borrow(), form, &mut row_line);
             out.write_all(&row_line)
         })
     };

@@ -186,7 +186,7 @@ impl Outbox {
         disk::remove_dir_all(self.disk.as_ref(), &dir)?;
         self.disk.create_dir(&dir)?;
         let index = Index { version: VERSION, segment, shipments: Vec::new() };
-        Ok(Draft { outbox: self, dir, index, files: Vec::new(), bytes: 0, parts: 0 })
+        Ok(Draft { outbox: self, dir, index, files: BTreeMap::new(), bytes: 0, parts: 0 })
     }
 
     /// The entries that are to be stored, oldest first; parked ones are not among them.

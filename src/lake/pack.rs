@@ -1,13 +1,16 @@
 //! What a fold decided becomes an entry of the outbox: files, a manifest for each prefix, and the files beside it.
 
 use super::encode;
+use super::encode::Encoder;
 use super::encode::Settings;
 use super::key::ManifestKey;
 use super::key::Prefix;
 use super::key::Writer;
+use super::manifest::File;
 use super::manifest::Manifest;
 use super::outbox::Draft;
 use super::outbox::Outbox;
+use crate::event::Event;
 use crate::fold::Batch;
 use std::collections::BTreeMap;
 use std::io;
@@ -35,65 +38,113 @@ impl Packed {
     }
 }
 
-/// Writes the entry of a segment's fold and puts it in place; when this returns, it is durable. `beside` are the
-/// files that the fold reads back.
-///
-/// # Errors
-/// What the disk says. Nothing is in place then, or all is: only opening the outbox again tells.
-pub fn pack(
-    outbox: &Outbox,
-    settings: &Settings,
-    writer: &Writer,
+/// The entry of a segment's fold in the making. Dropped, it leaves nothing in place.
+#[derive(Debug)]
+pub struct Packing<'a> {
+    settings: &'a Settings,
+    writer: &'a Writer,
     segment: u64,
-    batches: BTreeMap<String, Batch>,
-    beside: &[(&str, &[u8])],
-) -> io::Result<Packed> {
-    let mut draft = outbox.begin(segment)?;
-    let mut packed = Packed::default();
-    for (prefix, batch) in batches {
-        if batch.account.has_decisions() {
-            ship(&mut draft, settings, writer, segment, &Prefix::confined(&prefix), batch, &mut packed)?;
-        }
-    }
-    for (name, bytes) in beside {
-        draft.beside(name, bytes)?;
-    }
-    draft.commit()?;
-    Ok(packed)
+    draft: Draft<'a>,
+    prefixes: BTreeMap<String, Shipment<'a>>,
+    packed: Packed,
 }
 
-fn ship(
-    draft: &mut Draft<'_>,
-    settings: &Settings,
-    writer: &Writer,
-    segment: u64,
-    prefix: &Prefix,
-    batch: Batch,
-    packed: &mut Packed,
-) -> io::Result<()> {
-    #[cfg(test)]
-    let segment = crate::failpoint::key(segment);
-    let mut manifest = Manifest::new(writer, segment, batch.previous, &batch.account);
-    let arrivals = batch.rows.iter().map(|row| row.received_at).chain(batch.dead.iter().map(|dead| dead.received_at));
-    let oldest = arrivals.filter(|at| *at > 0).min();
-    let mut files = encode::files(settings, writer, segment, batch.rows);
-    packed.overflown += files.overflown;
-    for file in files.by_ref() {
-        let file = file?;
-        draft.file(prefix, &file.facts.key, &file.bytes)?;
-        packed.rows += file.facts.rows;
-        packed.files += 1;
-        packed.bytes += file.facts.bytes;
-        manifest.files.push(file.facts);
+/// What goes under one prefix.
+#[derive(Debug)]
+struct Shipment<'a> {
+    encoder: Encoder<'a>,
+    files: Vec<File>,
+    /// When the first record with a row arrived, microseconds since 1970.
+    oldest: Option<i64>,
+}
+
+impl<'a> Packing<'a> {
+    /// Begins an entry.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn begin(outbox: &'a Outbox, settings: &'a Settings, writer: &'a Writer, segment: u64) -> io::Result<Self> {
+        let draft = outbox.begin(segment)?;
+        Ok(Self { settings, writer, segment, draft, prefixes: BTreeMap::new(), packed: Packed::default() })
     }
-    for file in encode::dead(writer, segment, &batch.dead) {
-        draft.file(prefix, &file.facts.key, &file.bytes)?;
-        packed.files += 1;
-        packed.bytes += file.facts.bytes;
-        manifest.dead.push(file.facts);
+
+    /// Writes the files of some rows of a prefix, so that they need not be held until all are there.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn rows(&mut self, prefix: &str, rows: Vec<Box<Event>>) -> io::Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let place = Prefix::confined(prefix);
+        if !self.prefixes.contains_key(prefix) {
+            let encoder = Encoder::new(self.settings, self.writer, self.key());
+            self.prefixes.insert(prefix.to_owned(), Shipment { encoder, files: Vec::new(), oldest: None });
+        }
+        let Some(shipment) = self.prefixes.get_mut(prefix) else { return Ok(()) };
+        shipment.oldest = oldest(shipment.oldest, rows.iter().map(|row| row.received_at));
+        for file in shipment.encoder.files(rows) {
+            let file = file?;
+            self.draft.file(&place, &file.facts.key, &file.bytes)?;
+            self.packed.rows += file.facts.rows;
+            self.packed.files += 1;
+            self.packed.bytes += file.facts.bytes;
+            shipment.files.push(file.facts);
+        }
+        Ok(())
     }
-    let key = ManifestKey { prefix: prefix.clone(), writer: writer.clone(), segment };
-    draft.manifest(prefix, key.to_string(), &manifest.to_bytes(), &manifest.decided, oldest)
+
+    /// Writes the rest and puts the entry in place; when this returns, it is durable. `beside` are the files that the
+    /// fold reads back.
+    ///
+    /// # Errors
+    /// What the disk says. Nothing is in place then, or all is: only opening the outbox again tells.
+    pub fn finish(mut self, batches: BTreeMap<String, Batch>, beside: &[(&str, &[u8])]) -> io::Result<Packed> {
+        for (prefix, mut batch) in batches {
+            if batch.account.has_decisions() {
+                self.rows(&prefix, std::mem::take(&mut batch.rows))?;
+                self.ship(&prefix, &batch)?;
+            }
+        }
+        for (name, bytes) in beside {
+            self.draft.beside(name, bytes)?;
+        }
+        self.draft.commit()?;
+        Ok(self.packed)
+    }
+
+    fn ship(&mut self, prefix: &str, batch: &Batch) -> io::Result<()> {
+        let segment = self.key();
+        let mut manifest = Manifest::new(self.writer, segment, batch.previous, &batch.account);
+        let mut since = None;
+        if let Some(shipment) = self.prefixes.remove(prefix) {
+            self.packed.overflown += shipment.encoder.overflown();
+            manifest.files = shipment.files;
+            since = shipment.oldest;
+        }
+        since = oldest(since, batch.dead.iter().map(|dead| dead.received_at));
+        let prefix = Prefix::confined(prefix);
+        for file in encode::dead(self.writer, segment, &batch.dead) {
+            self.draft.file(&prefix, &file.facts.key, &file.bytes)?;
+            self.packed.files += 1;
+            self.packed.bytes += file.facts.bytes;
+            manifest.dead.push(file.facts);
+        }
+        let key = ManifestKey { prefix: prefix.clone(), writer: self.writer.clone(), segment };
+        self.draft.manifest(&prefix, key.to_string(), &manifest.to_bytes(), &manifest.decided, since)
+    }
+
+    /// The segment as keys have it.
+    fn key(&self) -> u64 {
+        #[cfg(test)]
+        return crate::failpoint::key(self.segment);
+        #[cfg(not(test))]
+        self.segment
+    }
+}
+
+fn oldest(before: Option<i64>, arrivals: impl Iterator<Item = i64>) -> Option<i64> {
+    before.into_iter().chain(arrivals.filter(|at| *at > 0)).min()
 }
 
 #[cfg(test)]
@@ -105,6 +156,7 @@ mod tests {
     use crate::lake::encode::Format;
     use crate::lake::partition;
     use crate::lake::samples::bare;
+    use crate::lake::samples::pack;
     use crate::wal::disk::Disk;
     use crate::wal::disk::MemDisk;
     use std::path::Path;
@@ -123,7 +175,7 @@ mod tests {
             account
         };
         let batches = BTreeMap::from([
-            (String::new(), Batch { rows: vec![bare("e", "c", 1)], account: decided(), ..Batch::default() }),
+            (String::new(), Batch { rows: vec![Box::new(bare("e", "c", 1))], account: decided(), ..Batch::default() }),
             ("team".to_owned(), Batch { dead: vec![dead], account: decided(), previous: Some(3), ..Batch::default() }),
             ("waits".to_owned(), Batch::default()),
         ]);

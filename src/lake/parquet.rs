@@ -53,6 +53,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use parquet::schema::types::Type;
 use prost::Message as _;
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 /// Columns that files of every version have.
@@ -72,7 +73,7 @@ const BLOOM_FALSE: f64 = 0.01;
 ///
 /// # Errors
 /// When a row is larger than the format can hold.
-pub(super) fn encode(rows: &[Event], level: i32) -> Result<Vec<u8>, ParquetError> {
+pub(super) fn encode(rows: &[impl Borrow<Event>], level: i32) -> Result<Vec<u8>, ParquetError> {
     let properties = Arc::new(properties(rows.len(), level)?);
     let root = Arc::new(root()?);
     let fields: Vec<_> = COLUMNS.iter().map(columns::field).collect();
@@ -98,10 +99,10 @@ pub(super) fn encode(rows: &[Event], level: i32) -> Result<Vec<u8>, ParquetError
 }
 
 /// Cuts rows where their bytes or their number reach the measure.
-fn stretches(rows: &[Event]) -> Vec<Vec<Option<&Event>>> {
+fn stretches(rows: &[impl Borrow<Event>]) -> Vec<Vec<Option<&Event>>> {
     let mut stretches = Vec::new();
     let (mut stretch, mut bytes) = (Vec::new(), 0);
-    for row in rows {
+    for row in rows.iter().map(Borrow::borrow) {
         bytes += row.encoded_len();
         stretch.push(Some(row));
         if bytes >= STRETCH || stretch.len() >= STRETCH_ROWS {

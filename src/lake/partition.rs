@@ -241,7 +241,7 @@ pub struct Partition {
     /// Value by placeholder, as a reader of the folders sees it; null where missing.
     pub values: BTreeMap<String, Option<String>>,
     /// The rows, in the order in which they came.
-    pub rows: Vec<Event>,
+    pub rows: Vec<Box<Event>>,
     before: String,
     after: String,
 }
@@ -251,37 +251,60 @@ impl Partition {
     pub fn path(&self, unique: &str) -> String {
         format!("{}{unique}{}", self.before, self.after)
     }
-}
 
-/// Spreads rows over their partitions, at most `cap` of them and as many of `__overflow__`. Also gives how many rows
-/// went to the latter.
-pub fn split(template: &Template, cap: usize, rows: Vec<Event>) -> (Vec<Partition>, u64) {
-    let mut split = Split { template, cap: cap.max(1), places: BTreeMap::new(), distinct: Vec::new(), overflown: 0 };
-    split.distinct.resize(template.keys.len(), BTreeSet::new());
-    let mut partitions = Vec::new();
-    for mut row in rows {
-        let values = split.values(&mut row);
-        let at = split.place(values, &row, &mut partitions);
-        if let Some(partition) = partitions.get_mut(at) {
-            partition.rows.push(row);
+    /// The partition with its rows; without them it stays.
+    fn take(&mut self) -> Self {
+        Self {
+            values: self.values.clone(),
+            rows: std::mem::take(&mut self.rows),
+            before: self.before.clone(),
+            after: self.after.clone(),
         }
     }
-    (partitions, split.overflown)
 }
 
 /// Encoded values, one for each key of the template.
 type Values = Vec<String>;
 
-struct Split<'a> {
+/// Spreads rows over their partitions, at most `cap` of them and as many of `__overflow__`.
+#[derive(Debug)]
+pub struct Split<'a> {
     template: &'a Template,
     cap: usize,
     places: BTreeMap<Values, usize>,
+    partitions: Vec<Partition>,
     /// The different values of each key so far.
     distinct: Vec<BTreeSet<String>>,
-    overflown: u64,
+    /// Rows that went to `__overflow__`.
+    pub overflown: u64,
 }
 
-impl Split<'_> {
+impl<'a> Split<'a> {
+    /// With no partition yet.
+    pub fn new(template: &'a Template, cap: usize) -> Self {
+        Self {
+            template,
+            cap: cap.max(1),
+            places: BTreeMap::new(),
+            partitions: Vec::new(),
+            distinct: vec![BTreeSet::new(); template.keys.len()],
+            overflown: 0,
+        }
+    }
+
+    /// The partitions of these rows, with no others. Those of rows before count for the cap.
+    pub fn split(&mut self, rows: Vec<Box<Event>>) -> Vec<Partition> {
+        for mut row in rows {
+            let values = self.values(&mut row);
+            let at = self.place(values, &row);
+            if let Some(partition) = self.partitions.get_mut(at) {
+                partition.rows.push(row);
+            }
+        }
+        let filled = self.partitions.iter_mut().filter(|partition| !partition.rows.is_empty());
+        filled.map(Partition::take).collect()
+    }
+
     fn values(&self, row: &mut Event) -> Values {
         let mut time = row.timestamp;
         if self.template.uses_time() && !(EARLIEST..=row.received_at.saturating_add(DAY)).contains(&time) {
@@ -294,7 +317,7 @@ impl Split<'_> {
         self.template.keys.iter().map(|key| encoded(value(*key, row, time), longest)).collect()
     }
 
-    fn place(&mut self, mut values: Values, row: &Event, partitions: &mut Vec<Partition>) -> usize {
+    fn place(&mut self, mut values: Values, row: &Event) -> usize {
         if let Some(at) = self.places.get(&values) {
             return *at;
         }
@@ -319,9 +342,10 @@ impl Split<'_> {
         for (value, distinct) in values.iter().zip(&mut self.distinct) {
             distinct.insert(value.clone());
         }
-        partitions.push(self.open(&values));
-        self.places.insert(values, partitions.len() - 1);
-        partitions.len() - 1
+        let place = self.partitions.len();
+        self.partitions.push(self.open(&values));
+        self.places.insert(values, place);
+        place
     }
 
     /// Keys of time come last: readers expect them to be times.

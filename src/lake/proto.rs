@@ -4,11 +4,12 @@ use crate::event::Event;
 use prost::DecodeError;
 use prost::Message as _;
 use prost::encoding::encode_varint;
+use std::borrow::Borrow;
 
 /// Encodes rows as one file.
-pub(super) fn encode(rows: &[Event]) -> Vec<u8> {
+pub(super) fn encode(rows: &[impl Borrow<Event>]) -> Vec<u8> {
     let mut out = Vec::new();
-    for row in rows {
+    for row in rows.iter().map(Borrow::borrow) {
         let length = row.encoded_len();
         out.reserve(length + 10);
         encode_varint(u64::try_from(length).unwrap_or(u64::MAX), &mut out);

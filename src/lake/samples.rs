@@ -14,7 +14,14 @@ use crate::event::ToolCall;
 use crate::event::ToolExecution;
 use crate::event::User;
 use crate::event::WaMeta;
+use crate::fold::Batch;
+use crate::lake::encode;
+use crate::lake::key::Writer;
+use crate::lake::outbox::Outbox;
+use crate::lake::pack::Packed;
+use crate::lake::pack::Packing;
 use std::collections::BTreeMap;
+use std::io;
 
 /// An optional text.
 pub(crate) fn some(text: &str) -> Option<String> {
@@ -151,4 +158,16 @@ pub(crate) fn bare(event_id: &str, conversation_id: &str, timestamp: i64) -> Eve
         conversation_id_source: "trace_id".to_owned(),
         ..Event::default()
     }
+}
+
+/// The entry of a fold that handed nothing on.
+pub(crate) fn pack(
+    outbox: &Outbox,
+    settings: &encode::Settings,
+    writer: &Writer,
+    segment: u64,
+    batches: BTreeMap<String, Batch>,
+    beside: &[(&str, &[u8])],
+) -> io::Result<Packed> {
+    Packing::begin(outbox, settings, writer, segment)?.finish(batches, beside)
 }

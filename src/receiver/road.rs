@@ -13,7 +13,6 @@ use super::rejected::Encoding;
 use crate::dialect;
 use crate::event::Dead;
 use crate::event::Envelope;
-use crate::event::Event;
 use crate::event::Kind;
 use crate::event::Partial;
 use crate::redact::Redacted;
@@ -356,7 +355,7 @@ impl Run<'_> {
             let dead = Dead { reason: reason.to_owned(), text };
             let partial = Partial {
                 kind: Kind::Dead.into(),
-                row: Some(Event::default()),
+                row: Some(Box::default()),
                 start_ns: request.latest(),
                 dead: Some(dead),
                 ..Partial::default()

@@ -29,7 +29,6 @@ pub use key::{Key, KeyText};
 pub use key_file::{NAME as KEY_FILE, load_or_create};
 
 use crate::event::Envelope;
-use crate::event::Event;
 use crate::event::Partial;
 use crate::event::Redaction;
 use crate::event::record::Head;
@@ -92,7 +91,7 @@ impl Redactor {
             self.scrub.add_named(&mut tally, &redaction.counts);
         }
         self.state(&mut partial, &tally);
-        let cut = |partial: &mut Partial| partial.row.as_mut().is_some_and(Event::cut_tags);
+        let cut = |partial: &mut Partial| partial.row.as_mut().is_some_and(|row| row.cut_tags());
         let encoded = Record::encode(position, &partial);
         let is_clean = encoded.get(Head::SIZE..).is_some_and(|body| !self.scrub.suspects_record(body));
         if is_clean {

@@ -9,6 +9,7 @@ mod linear;
 mod measured;
 mod strict;
 
+use crate::event::Event;
 use super::*;
 
 /// A redactor with a policy and nothing else.
@@ -29,7 +30,7 @@ fn record(redactor: &Redactor, partial: Partial) -> Partial {
 /// What is counted for a text, by rule.
 fn counts(redactor: &Redactor, text: &str) -> BTreeMap<String, i64> {
     let row = Event { name: text.to_owned(), ..Default::default() };
-    let partial = record(redactor, Partial { row: Some(row), ..Default::default() });
+    let partial = record(redactor, Partial { row: Some(Box::new(row)), ..Default::default() });
     partial.row.unwrap().redaction.unwrap().counts
 }
 

@@ -222,7 +222,7 @@ fn span(trace: u64, id: u64, parent: Option<u64>, wall: i64, random: &mut Random
         ..Event::default()
     };
     let start_ns = u64::try_from(wall).unwrap() * 1000 + id * 1_000_000_000;
-    Partial { row: Some(row), start_ns, end_ns: start_ns + 900_000_000, ..Partial::default() }
+    Partial { row: Some(Box::new(row)), start_ns, end_ns: start_ns + 900_000_000, ..Partial::default() }
 }
 
 /// A record that waits for nothing.
@@ -230,5 +230,5 @@ fn log_line(trace: u64, wall: i64, random: &mut Random) -> Partial {
     let name = format!("n{trace}.log{}", random.next());
     let row = Event { event_type: "log.line".into(), name, ..Event::default() };
     let start_ns = u64::try_from(wall).unwrap() * 1000;
-    Partial { kind: Kind::Log.into(), row: Some(row), start_ns, end_ns: start_ns, ..Partial::default() }
+    Partial { kind: Kind::Log.into(), row: Some(Box::new(row)), start_ns, end_ns: start_ns, ..Partial::default() }
 }

@@ -94,6 +94,8 @@ impl Settings {
             held: self.log.cap / 2,
             memory: 1 << 20,
             tombs: 1000,
+            // So little that some folds hand rows on.
+            rows: 16 << 10,
             assemble: fold::assemble::Settings::default(),
         }
     }

@@ -58,7 +58,7 @@ fn span(trace: u64, id: u64, parent: Option<u64>, name: &str, micros: i64) -> Pa
         ..Event::default()
     };
     let start_ns = u64::try_from(micros).unwrap() * 1000;
-    Partial { row: Some(row), start_ns, end_ns: start_ns + id, ..Partial::default() }
+    Partial { row: Some(Box::new(row)), start_ns, end_ns: start_ns + id, ..Partial::default() }
 }
 
 /// Sends records as one request, and has them acknowledged.

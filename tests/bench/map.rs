@@ -120,6 +120,7 @@ fn fold_all(redacted: &[Redacted]) -> usize {
         held: u64::MAX,
         memory: usize::MAX,
         tombs: 100_000,
+        rows: u64::MAX,
         assemble: assemble::Settings::default(),
     };
     let mut at = 0;
@@ -135,7 +136,7 @@ fn fold_all(redacted: &[Redacted]) -> usize {
     }
     let next_sequence = records.len() as u64;
     let segment = Segment { number: 1, next_sequence, bytes: 1 << 20, records, now: 2, close: Close::End };
-    let folded = Fold::new(settings).fold(&segment, &Nothing).expect("nothing to read");
+    let folded = Fold::new(settings).fold(&segment, &Nothing, &mut |_, _| Ok(())).expect("nothing to read");
     folded.batches.values().map(|batch| batch.rows.len()).sum()
 }
 

@@ -161,7 +161,7 @@ impl Draft {
     pub(super) fn finish(self) -> Partial {
         Partial {
             kind: Kind::Posted.into(),
-            row: Some(self.row),
+            row: Some(Box::new(self.row)),
             start_ns: self.start_ns,
             end_ns: self.end_ns,
             details: self.details,

@@ -27,7 +27,7 @@ fn config() -> Config {
 }
 
 fn rows(posted: &Posted) -> Vec<&Event> {
-    posted.records.iter().map(|(_, record)| record.row.as_ref().unwrap()).collect()
+    posted.records.iter().map(|(_, record)| record.row.as_deref().unwrap()).collect()
 }
 
 fn record_of<'p>(posted: &'p Posted, event_type: &str) -> &'p Partial {

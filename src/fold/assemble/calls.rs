@@ -12,12 +12,14 @@ use super::group::NodeId;
 use super::merge::halves;
 use super::merge::merge_spans;
 use crate::event::Entry;
+use crate::event::Envelope;
 use crate::event::Message;
 use crate::event::carry::LandedCall;
 use crate::event::event_type;
 use crate::event::status;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What two tellings of a call are compared by.
@@ -32,6 +34,7 @@ struct Call {
 
 /// Merges all tellings of one call into the richest one.
 pub(super) fn merge_tellings(group: &mut Group) {
+    tellers(group);
     let calls = calls(group);
     let mut sets = Sets::default();
     within_traces(group, &calls, &mut sets);
@@ -41,7 +44,7 @@ pub(super) fn merge_tellings(group: &mut Group) {
 }
 
 /// What a node tells of a call, as a tombstone keeps it.
-pub(super) fn facts(node: &Node) -> LandedCall {
+pub(super) fn facts(group: &Group, node: &Node) -> LandedCall {
     let model = node.row.model.as_ref();
     let text = |field: Option<&String>| field.cloned().unwrap_or_default();
     LandedCall {
@@ -55,7 +58,7 @@ pub(super) fn facts(node: &Node) -> LandedCall {
         response_model: text(model.and_then(|model| model.response.as_ref())),
         request_model: text(model.and_then(|model| model.request.as_ref())),
         output: output_hash(halves(&node.row).1),
-        teller: teller(node),
+        teller: group.tellers.get(&Arc::as_ptr(&node.envelope)).copied().unwrap_or_default(),
         failed: node.row.status.as_deref() == Some(status::ERROR) || node.row.error.is_some(),
     }
 }
@@ -73,7 +76,7 @@ fn calls(group: &Group) -> Vec<Call> {
             let tokens = node.row.tokens.as_ref();
             calls.push(Call {
                 id: Some(id),
-                told: facts(node),
+                told: facts(group, node),
                 prompt: tokens.and_then(|tokens| tokens.prompt_tokens),
                 completion: tokens.and_then(|tokens| tokens.completion_tokens),
             });
@@ -82,8 +85,20 @@ fn calls(group: &Group) -> Vec<Call> {
     calls
 }
 
-/// Who told it: one service's instrumentation.
-fn teller(node: &Node) -> u64 {
+/// Finds who told the calls. Many share an envelope.
+fn tellers(group: &mut Group) {
+    let mut tellers = std::mem::take(&mut group.tellers);
+    for id in group.nodes.ids() {
+        let node = &group.nodes[id];
+        if is_call(node) {
+            tellers.entry(Arc::as_ptr(&node.envelope)).or_insert_with(|| teller(&node.envelope));
+        }
+    }
+    group.tellers = tellers;
+}
+
+/// Who tells by an envelope: one service's instrumentation.
+fn teller(envelope: &Envelope) -> u64 {
     #[derive(serde::Deserialize)]
     struct Resource<'a> {
         #[serde(borrow)]
@@ -94,31 +109,37 @@ fn teller(node: &Node) -> u64 {
         #[serde(borrow)]
         name: Option<std::borrow::Cow<'a, str>>,
     }
-    let resource = node.envelope.resource.as_deref().and_then(|json| serde_json::from_str::<Resource<'_>>(json).ok());
+    let resource = envelope.resource.as_deref().and_then(|json| serde_json::from_str::<Resource<'_>>(json).ok());
     let scope = resource.and_then(|resource| resource.scope?.name).unwrap_or_default();
-    let service = node.envelope.service.as_deref().unwrap_or_default();
+    let service = envelope.service.as_deref().unwrap_or_default();
     xxh3_64(format!("{service}\0{scope}").as_bytes())
 }
 
 /// Of the answer: its tool calls' ids, or names and arguments where they have none, else its text without spaces.
 /// 0 without an answer.
 fn output_hash(output: &[Message]) -> u64 {
-    let mut said = String::new();
+    let mut said = Vec::new();
     for call in output.iter().flat_map(|message| &message.tool_calls) {
-        said.push('\0');
+        said.push(0);
         match &call.id {
-            Some(id) => said.push_str(id),
+            Some(id) => said.extend_from_slice(id.as_bytes()),
             None => {
-                said.push_str(&call.name);
-                said.extend(call.arguments.iter().flat_map(|arguments| arguments.split_whitespace()));
+                said.extend_from_slice(call.name.as_bytes());
+                call.arguments.iter().for_each(|arguments| push_without_spaces(&mut said, arguments));
             }
         }
     }
     if said.is_empty() {
-        let texts = output.iter().filter_map(|message| message.content.as_deref());
-        said.extend(texts.flat_map(str::split_whitespace));
+        for text in output.iter().filter_map(|message| message.content.as_deref()) {
+            push_without_spaces(&mut said, text);
+        }
     }
-    if said.is_empty() { 0 } else { xxh3_64(said.as_bytes()).max(1) }
+    if said.is_empty() { 0 } else { xxh3_64(&said).max(1) }
+}
+
+fn push_without_spaces(said: &mut Vec<u8>, text: &str) {
+    said.reserve(text.len());
+    text.as_bytes().split(u8::is_ascii_whitespace).for_each(|word| said.extend_from_slice(word));
 }
 
 /// How two spans of one trace stand to each other.
@@ -370,7 +391,7 @@ fn landed(group: &Group, id: NodeId) -> Option<String> {
     let tokens = node.row.tokens.as_ref();
     let call = Call {
         id: None,
-        told: facts(node),
+        told: facts(group, node),
         prompt: tokens.and_then(|tokens| tokens.prompt_tokens),
         completion: tokens.and_then(|tokens| tokens.completion_tokens),
     };

@@ -165,7 +165,7 @@ mod tests {
         };
         let details = url.map(|url| Entry { key: "api_call".into(), json: format!("{{\"endpoint\":\"{url}\"}}") });
         Partial {
-            row: Some(row),
+            row: Some(Box::new(row)),
             start_ns: times.0 * 100_000,
             end_ns: times.1 * 100_000,
             details: details.into_iter().collect(),
@@ -173,7 +173,7 @@ mod tests {
         }
     }
 
-    fn calls(partials: &[Partial]) -> Vec<(String, Event)> {
+    fn calls(partials: &[Partial]) -> Vec<(String, Box<Event>)> {
         let envelope = Arc::new(Envelope::default());
         let told = partials.iter().map(|partial| {
             let record = Record::decode(&Record::encode(0, partial)).unwrap();

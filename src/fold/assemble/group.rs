@@ -60,7 +60,7 @@ pub(super) struct Node {
     pub(super) kind: Kind,
     pub(super) relation: Relation,
     /// The row in the making.
-    pub(super) row: Event,
+    pub(super) row: Box<Event>,
     /// Nanoseconds since 1970, 0 where not stated.
     pub(super) start_ns: u64,
     pub(super) end_ns: u64,
@@ -226,6 +226,8 @@ pub(super) struct Group {
     pub(super) spans: HashMap<(TraceNo, SpanId), NodeId>,
     /// Log records that wait to be joined: by trace, in the order in which they were said.
     pub(super) pieces: Vec<Piece>,
+    /// Who told the calls, by envelope.
+    pub(super) tellers: HashMap<*const Envelope, u64>,
     /// The first one states nothing.
     pub(super) contexts: Vec<Context>,
     pub(super) fates: Vec<Fate>,
@@ -241,6 +243,7 @@ impl Group {
             asked: traces.len(),
             spans: HashMap::new(),
             pieces: Vec::new(),
+            tellers: HashMap::new(),
             contexts: vec![Context::default()],
             fates: vec![Fate::LeftOut(UNKNOWN); told.len()],
             dead: Vec::new(),

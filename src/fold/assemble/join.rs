@@ -104,14 +104,14 @@ fn response_id(row: Option<&Event>) -> Option<&str> {
 }
 
 fn responses(pieces: &[Piece]) -> BTreeSet<&str> {
-    pieces.iter().filter_map(|piece| response_id(piece.partial.row.as_ref())).collect()
+    pieces.iter().filter_map(|piece| response_id(piece.partial.row.as_deref())).collect()
 }
 
 /// Where a record is told. Most stand on the span of their call. Some libraries tell a whole call when its span has
 /// ended, on the span around it: such a record goes to the call below that has its response.
 fn home(group: &Group, calls: &mut Calls, piece: &Piece, several: bool) -> Home {
     let place = (piece.trace, piece.span);
-    let said = piece.partial.row.as_ref();
+    let said = piece.partial.row.as_deref();
     let Some(id) = group.spans.get(&place).copied() else {
         let landed = group.trace(place.0).is_some_and(|trace| tombstone::has_landed(&trace.earlier, place.1));
         return match response_id(said).filter(|_| several) {
@@ -150,7 +150,7 @@ impl Calls {
     /// The call below a span that a record tells: that of its response, and of several the latest that began before
     /// the record was written.
     fn below(&mut self, group: &Group, span: NodeId, piece: &Piece, kind: &str) -> Option<NodeId> {
-        let said = piece.partial.row.as_ref();
+        let said = piece.partial.row.as_deref();
         let calls = self.0.get_or_insert_with(|| {
             let mut calls: HashMap<(TraceNo, String), Vec<NodeId>> = HashMap::new();
             for id in group.nodes.ids() {
@@ -178,7 +178,7 @@ impl Calls {
 fn node_of_logs(group: &Group, pieces: Vec<Piece>) -> Option<Node> {
     let first = pieces.first()?;
     let (trace, span) = (first.trace, first.span);
-    let said = first.partial.row.as_ref();
+    let said = first.partial.row.as_deref();
     let parent = group.spans.get(&(trace, span)).copied();
     let row = Event {
         event_type: type_of(&pieces),
@@ -190,7 +190,7 @@ fn node_of_logs(group: &Group, pieces: Vec<Piece>) -> Option<Node> {
     };
     let partial = Partial {
         kind: first.partial.kind,
-        row: Some(row),
+        row: Some(Box::new(row)),
         start_ns: first.partial.start_ns,
         observed_ns: first.partial.observed_ns,
         ..Partial::default()

@@ -57,7 +57,7 @@ pub(super) fn set_halves(row: &mut Event, input: Vec<Message>, output: Vec<Messa
 
 /// What a record says beside its messages, of which a row's is in the making.
 pub(super) struct Other<'a> {
-    pub(super) row: Event,
+    pub(super) row: Box<Event>,
     pub(super) details: Vec<Entry>,
     pub(super) attributes: Vec<Entry>,
     /// The envelope's.
@@ -333,7 +333,7 @@ pub(super) fn merge_spans(group: &mut Group, into: NodeId, from: NodeId) {
     told.text("timestamp", json::time(other.start_ns).as_deref());
     told.text("ended_at", json::time(other.end_ns).as_deref());
     // What the tree needs of it later.
-    other.row = context_of(&row);
+    other.row = Box::new(context_of(&row));
     other.state = State::Merged(into);
     let envelope = Arc::clone(&other.envelope);
     let other_facts = Other {

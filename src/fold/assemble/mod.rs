@@ -86,7 +86,7 @@ pub struct Row {
     /// Prefix in the store.
     pub prefix: String,
     /// The row.
-    pub event: Event,
+    pub event: Box<Event>,
 }
 
 /// What became of the records.

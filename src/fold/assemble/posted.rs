@@ -122,7 +122,7 @@ mod tests {
             Told { envelope: Arc::clone(&envelope), record }
         });
         let mut rows: Vec<Event> =
-            assemble(told.collect(), &[], &Settings::default()).rows.into_iter().map(|row| row.event).collect();
+            assemble(told.collect(), &[], &Settings::default()).rows.into_iter().map(|row| *row.event).collect();
         rows.sort_by(|a, b| a.event_id.cmp(&b.event_id));
         rows
     }

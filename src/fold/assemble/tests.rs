@@ -48,7 +48,7 @@ fn span(event_type: &str, id: u64, parent: u64, start: u64, end: u64) -> A {
         parent_span_id: (parent != 0).then(|| format!("{parent:016x}")),
         ..Event::default()
     };
-    let partial = Partial { row: Some(row), start_ns: ms(start), end_ns: ms(end), ..Partial::default() };
+    let partial = Partial { row: Some(Box::new(row)), start_ns: ms(start), end_ns: ms(end), ..Partial::default() };
     A { partial, by: ("lib", "") }.trace(1)
 }
 
@@ -196,7 +196,7 @@ fn assembled_after(records: &[A], earlier: &[Vec<u8>], tenant: &str) -> Assemble
 }
 
 fn rows(records: &[A]) -> Vec<Event> {
-    assembled(records).rows.into_iter().map(|row| row.event).collect()
+    assembled(records).rows.into_iter().map(|row| *row.event).collect()
 }
 
 /// The only row of these records.

@@ -57,7 +57,7 @@ fn of_trace(group: &Group, number: TraceNo) -> Facts {
         }
         let is_call = matches!(node.row.event_type.as_str(), event_type::CHAT_COMPLETION | event_type::EMBEDDING);
         if is_call && node.is_row() {
-            calls.push(calls::facts(node));
+            calls.push(calls::facts(group, node));
         }
         if let Some(span) = node.span.filter(|span| node.is_span() || group.spans.get(&(number, *span)) == Some(&id)) {
             missing.remove(&span);

@@ -223,9 +223,12 @@ fn record(group: &mut Group, run: NodeId, request: &Request, is_outermost: bool)
         said.call_id.clone_from(&request.id);
     }
     let is_collapsed = || {
+        let (said, asked) = (said.arguments.as_deref()?, request.arguments.as_deref()?);
+        if said == asked {
+            return None;
+        }
         let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
-        let alone = said.arguments.as_deref().and_then(read)?;
-        Some(is_only_value(&alone, &read(request.arguments.as_deref()?)?))
+        Some(is_only_value(&read(said)?, &read(asked)?))
     };
     if said.arguments.is_none() || is_collapsed() == Some(true) {
         // The request's arguments may have been cut: then they are no JSON.

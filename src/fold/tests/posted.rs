@@ -6,7 +6,7 @@ fn posted(id: &str, kind: &str, waits_for: Option<&str>) -> Partial {
     let row = Event { event_id: id.into(), event_type: kind.into(), name: format!("{kind} {id}"), ..Event::default() };
     Partial {
         kind: Kind::Posted.into(),
-        row: Some(row),
+        row: Some(Box::new(row)),
         start_ns: SECOND,
         waits_for: waits_for.map(str::to_owned),
         ..Partial::default()
@@ -51,13 +51,13 @@ fn a_resend_is_dropped_and_another_body_under_its_id_is_kept_and_marked() {
     let one = posted("e", "usage.assistant_message", None);
     let other = said(one.clone(), "other");
     let first = story.tell(1, &[one.clone(), one.clone(), other.clone()]);
-    let rows: Vec<&Event> = first.batches.values().flat_map(|batch| &batch.rows).collect();
+    let rows: Vec<&Box<Event>> = first.batches.values().flat_map(|batch| &batch.rows).collect();
     assert_eq!(rows.len(), 2);
     assert_eq!((rows[0].event_id.as_str(), rows[0].details.as_deref()), ("e", None));
     assert!(rows[1].event_id.starts_with("e:") && rows[1].event_id.len() == 10, "{}", rows[1].event_id);
     assert_eq!(rows[1].details.as_deref(), Some(r#"{"dedupe":"id_conflict"}"#));
     let again = story.tell(1, &[one, other, said(posted("e", "usage.assistant_message", None), "third")]);
-    let rows: Vec<&Event> = again.batches.values().flat_map(|batch| &batch.rows).collect();
+    let rows: Vec<&Box<Event>> = again.batches.values().flat_map(|batch| &batch.rows).collect();
     assert_eq!(rows.len(), 1, "resends are recognised over segments: {rows:?}");
     assert_eq!(rows[0].details.as_deref(), Some(r#"{"dedupe":"id_conflict"}"#));
 }

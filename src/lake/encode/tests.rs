@@ -8,7 +8,7 @@ const NOW: i64 = 1_795_251_601_250_000;
 const FILE_BYTES: u64 = 1 << 20;
 
 fn settings(format: Format) -> Settings {
-    Settings { format, template: partition::DEFAULT.parse().unwrap(), partitions: 100, file_bytes: FILE_BYTES }
+    Settings { format, template: crate::lake::partition::DEFAULT.parse().unwrap(), partitions: 100, file_bytes: FILE_BYTES }
 }
 
 fn formats() -> Vec<Format> {
@@ -23,7 +23,8 @@ fn formats() -> Vec<Format> {
 }
 
 fn encoded(settings: &Settings, rows: Vec<Event>) -> Vec<File> {
-    files(settings, &"w".parse().unwrap(), 7, rows).map(Result::unwrap).collect()
+    let mut encoder = Encoder::new(settings, &"w".parse().unwrap(), 7);
+    encoder.files(rows.into_iter().map(Box::new).collect()).map(Result::unwrap).collect()
 }
 
 #[test]
@@ -147,7 +148,7 @@ fn dead_records_are_lines_by_the_date_of_arrival() {
 #[test]
 fn bounds_of_long_texts_are_short_and_hold() {
     let long = "ü".repeat(1000);
-    let bounds = bounds(&[bare("e", &long, NOW)]);
+    let bounds = bounds(&[Box::new(bare("e", &long, NOW))]);
     let bounds = &bounds["conversation_id"];
     assert!(bounds.min.as_str() <= long.as_str() && bounds.max.as_str() >= long.as_str());
     assert!(bounds.max.len() <= BOUND_BYTES + 4);

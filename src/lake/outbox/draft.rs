@@ -18,6 +18,7 @@ use crate::lake::encode::sha256;
 use crate::lake::key::Prefix;
 use crate::lake::manifest::Range;
 use crate::wal::disk;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -27,24 +28,24 @@ pub struct Draft<'a> {
     pub(super) outbox: &'a Outbox,
     pub(super) dir: PathBuf,
     pub(super) index: Index,
-    /// Files of the shipment at hand.
-    pub(super) files: Vec<Object>,
+    /// Files of prefixes whose manifest has not come.
+    pub(super) files: BTreeMap<String, Vec<Object>>,
     pub(super) bytes: u64,
     pub(super) parts: usize,
 }
 
 impl Draft<'_> {
-    /// Adds a file of the shipment at hand. `key` is below the prefix.
+    /// Adds a file under a prefix. `key` is below the prefix.
     ///
     /// # Errors
     /// What the disk says.
     pub fn file(&mut self, prefix: &Prefix, key: &str, bytes: &[u8]) -> io::Result<()> {
         let object = self.part(prefix.join(key), bytes)?;
-        self.files.push(object);
+        self.files.entry(prefix.to_string()).or_default().push(object);
         Ok(())
     }
 
-    /// Adds the manifest of the shipment at hand, which is then complete. `key` is below the store's URL, `decided` the
+    /// Adds the manifest of a prefix, which is then complete. `key` is below the store's URL, `decided` the
     /// input records that it decides, `oldest` when the first of those with a row arrived.
     ///
     /// # Errors
@@ -58,9 +59,9 @@ impl Draft<'_> {
         oldest: Option<i64>,
     ) -> io::Result<()> {
         let manifest = self.part(key, bytes)?;
-        let files = std::mem::take(&mut self.files);
         let records = decided.iter().map(|range| range.last.saturating_sub(range.first).saturating_add(1)).sum();
         let (prefix, decided) = (prefix.to_string(), decided.to_vec());
+        let files = self.files.remove(&prefix).unwrap_or_default();
         self.index.shipments.push(Shipment { prefix, files, manifest, records, decided, oldest });
         Ok(())
     }

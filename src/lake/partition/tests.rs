@@ -10,6 +10,12 @@ fn template(text: &str) -> Template {
     text.parse().unwrap()
 }
 
+fn split(template: &Template, cap: usize, rows: Vec<Event>) -> (Vec<Partition>, u64) {
+    let mut split = Split::new(template, cap);
+    let partitions = split.split(rows.into_iter().map(Box::new).collect());
+    (partitions, split.overflown)
+}
+
 fn path(text: &str, row: Event) -> String {
     let (partitions, _) = split(&template(text), 100, vec![row]);
     partitions[0].path("U")
@@ -141,6 +147,20 @@ fn past_the_cap_rows_flow_over_into_the_widest_key() {
     assert_eq!(paths[10..], ["a/__overflow__/U", "b/__overflow__/U"]);
     assert_eq!(overflown, 990);
     assert_eq!(partitions.iter().map(|partition| partition.rows.len()).sum::<usize>(), 1000);
+}
+
+#[test]
+fn the_cap_holds_over_all_lots() {
+    let template = template("{conv_id}");
+    let mut split = Split::new(&template, 2);
+    let mut paths = |ids: &[&str]| -> Vec<String> {
+        let rows = ids.iter().map(|id| Box::new(bare("e", id, NOW))).collect();
+        split.split(rows).iter().map(|partition| partition.path("U")).collect()
+    };
+    assert_eq!(paths(&["a"]), ["a/U"]);
+    assert_eq!(paths(&["b", "a", "c"]), ["a/U", "b/U", "__overflow__/U"]);
+    assert_eq!(paths(&["d", "b"]), ["b/U", "__overflow__/U"]);
+    assert_eq!(split.overflown, 2);
 }
 
 #[test]

@@ -20,7 +20,8 @@ fn formats() -> Vec<Format> {
 fn file(format: Format, rows: Vec<Event>) -> (manifest::File, Bytes) {
     let template = "all".parse().unwrap();
     let settings = encode::Settings { format, template, partitions: 1, file_bytes: u64::MAX };
-    let file = encode::files(&settings, &"w".parse().unwrap(), 1, rows).next().unwrap().unwrap();
+    let mut encoder = encode::Encoder::new(&settings, &"w".parse().unwrap(), 1);
+    let file = encoder.files(rows.into_iter().map(Box::new).collect()).next().unwrap().unwrap();
     (file.facts, Bytes::from(file.bytes))
 }
 

@@ -10,7 +10,7 @@ use crate::lake::objects::Fault;
 use crate::lake::objects::FaultObjects;
 use crate::lake::objects::Memory;
 use crate::lake::objects::Outcome;
-use crate::lake::pack::pack;
+use crate::lake::samples::pack;
 use crate::lake::partition;
 use crate::lake::samples::bare;
 use crate::wal::disk::Disk;
@@ -64,7 +64,7 @@ impl Rig {
                 account.decide(segment * 10 + u64::try_from(at).unwrap(), fate);
             }
             account.received = 3;
-            let rows = vec![bare("a", "c", 20_000 * DAY), bare("b", "c", 20_001 * DAY)];
+            let rows = vec![Box::new(bare("a", "c", 20_000 * DAY)), Box::new(bare("b", "c", 20_001 * DAY))];
             Batch { rows, account, ..Batch::default() }
         };
         let batches = prefixes.iter().map(|prefix| ((*prefix).to_owned(), batch())).collect();

@@ -1,5 +1,4 @@
 use super::*;
-use crate::event::Event;
 use crate::fold::Batch;
 use crate::fold::account::Account;
 use crate::fold::account::Fate;
@@ -7,7 +6,7 @@ use crate::lake::encode::Format;
 use crate::lake::encode::Settings;
 use crate::lake::objects::Memory;
 use crate::lake::outbox::Outbox;
-use crate::lake::pack::pack;
+use crate::lake::samples::pack;
 use crate::lake::samples::bare;
 use crate::lake::store::Patience;
 use crate::lake::store::Store;
@@ -34,7 +33,7 @@ async fn lake() -> (Memory, Scan) {
             account.received = 1;
             account.decide(segment * 10 + at, Fate::Landed);
             let row = |day: i64| bare(&format!("e{segment}-{at}-{day}"), "c", day * DAY);
-            let rows: Vec<Event> = (1..=2).map(row).collect();
+            let rows = (1..=2).map(row).map(Box::new).collect();
             let previous = segment.checked_sub(1).filter(|before| *before > 0);
             (String::from(prefix), Batch { rows, account, previous, ..Batch::default() })
         };

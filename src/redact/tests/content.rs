@@ -44,7 +44,7 @@ fn said() -> Partial {
         ..Default::default()
     };
     Partial {
-        row: Some(row),
+        row: Some(Box::new(row)),
         details: vec![Entry { key: "choices".into(), json: "[{\"message\":{\"content\":\"spoken-word\"}}]".into() }],
         attributes: vec![
             Entry { key: "traceloop.entity.input".into(), json: "\"spoken-word\"".into() },

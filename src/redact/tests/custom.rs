@@ -1,5 +1,6 @@
 //! Rules, keys and modes of the user's own.
 
+use crate::event::Event;
 use super::*;
 
 fn rule(name: &str, pattern: &str, mode: Mode) -> CustomRule {
@@ -61,7 +62,7 @@ fn masked_keys_hide_whatever_they_hold() {
     assert_eq!(redactor.text(expected), expected);
     let row = Event { tags: [("diagnosis".to_owned(), "flu".to_owned())].into(), ..Default::default() };
     let attributes = vec![crate::event::Entry { key: "diagnosis".to_owned(), json: "{\"x\":1}".to_owned() }];
-    let partial = record(&redactor, Partial { row: Some(row), attributes, ..Default::default() });
+    let partial = record(&redactor, Partial { row: Some(Box::new(row)), attributes, ..Default::default() });
     assert_eq!(partial.attributes[0].json, "\"[REDACTED:key]\"");
     assert_eq!(partial.row.unwrap().tags["diagnosis"], "[REDACTED:key]");
 }

@@ -192,7 +192,7 @@ fn planted(text: &str, identity: &str) -> (Envelope, Partial) {
     let entry = |key: &str| Entry { key: key.to_owned(), json: json(text) };
     let partial = Partial {
         kind: 3,
-        row: Some(row),
+        row: Some(Box::new(row)),
         start_ns: 1,
         end_ns: 2,
         observed_ns: 3,
@@ -354,7 +354,7 @@ fn trace_and_span_ids_are_never_touched() {
             span_id: "eee19b7ec3c1b174".to_owned(),
             ..Default::default()
         }];
-        let before = Partial { row: Some(row), links, ..Default::default() };
+        let before = Partial { row: Some(Box::new(row)), links, ..Default::default() };
         let after = record(&redactor, before.clone());
         let (row, was) = (after.row.unwrap(), before.row.unwrap());
         assert_eq!((row.trace_id, row.span_id, row.parent_span_id), (was.trace_id, was.span_id, was.parent_span_id));
@@ -373,7 +373,7 @@ fn strict_hashes_identities_wherever_they_stand_alone() {
     };
     let attributes =
         vec![Entry { key: "langgraph.thread".to_owned(), json: "[\"thread-42\",\"thread-421\"]".to_owned() }];
-    let partial = record(&redactor, Partial { row: Some(row), attributes, ..Default::default() });
+    let partial = record(&redactor, Partial { row: Some(Box::new(row)), attributes, ..Default::default() });
     let row = partial.row.unwrap();
     assert_eq!(partial.attributes[0].json, format!("[\"{}\",\"thread-421\"]", row.conversation_id));
     assert_eq!(row.user.unwrap().id, row.wa_meta.unwrap().phone_number, "one person, however written");
@@ -389,8 +389,8 @@ fn what_is_done_is_told() {
         Redaction { policy: String::new(), counts: [("openai_key".to_owned(), 2), ("odd".to_owned(), 9)].into() };
     let arrived = Event { redaction: Some(on_arrival), ..Default::default() };
     let records = vec![
-        (0, Partial { row: Some(row), ..Default::default() }),
-        (1, Partial { row: Some(arrived), ..Default::default() }),
+        (0, Partial { row: Some(Box::new(row)), ..Default::default() }),
+        (1, Partial { row: Some(Box::new(arrived)), ..Default::default() }),
     ];
     let redacted = redactor.redact(envelope, records);
     let told =

@@ -1,5 +1,6 @@
 //! The policy `floor` against the recorded cases.
 
+use crate::event::Event;
 use super::*;
 use serde::Deserialize;
 
@@ -48,7 +49,7 @@ fn none_leaves_everything_and_says_so() {
         assert_eq!(redactor.text(&fake(&case.input)), fake(&case.input), "{}", case.case);
     }
     let row = Event { name: "jane@example.com".to_owned(), ..Default::default() };
-    let row = record(&redactor, Partial { row: Some(row), ..Default::default() }).row.unwrap();
+    let row = record(&redactor, Partial { row: Some(Box::new(row)), ..Default::default() }).row.unwrap();
     assert_eq!(row.name, "jane@example.com");
     assert_eq!(row.redaction.unwrap(), Redaction { policy: "none".to_owned(), counts: BTreeMap::new() });
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 /// The JSON of an entry after redaction.
 fn entry(redactor: &Redactor, json: &str) -> String {
     let details = vec![Entry { key: "x".to_owned(), json: json.to_owned() }];
-    let row = Some(Event::default());
+    let row = Some(Box::new(Event::default()));
     record(redactor, Partial { row, details, ..Default::default() }).details.remove(0).json
 }
 

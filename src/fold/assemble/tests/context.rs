@@ -40,7 +40,7 @@ fn an_unknown_span_and_an_unknown_log_hand_their_context_down() {
     let assembled =
         assembled(&[span("", 1, 0, 0, 100).conversation("c"), chat(2, 1, 10, 20), line, span("", 3, 1, 1, 2)]);
     assert_eq!(assembled.fates[3], Fate::LeftOut("unknown"));
-    let found: Vec<Event> = assembled.rows.into_iter().map(|row| row.event).collect();
+    let found: Vec<Event> = assembled.rows.into_iter().map(|row| *row.event).collect();
     assert_eq!(kinds(&found), ["graph.step", "chat.completion"], "what is above a call is kept, what is beside it not");
     assert_eq!(conversation(&found[1]), ("c", "ancestor:session.id"));
     assert_eq!(found[1].user.as_ref().unwrap().id.as_deref(), Some("u"));
