@@ -591,9 +591,9 @@ impl Pass<'_> {
         if let Some(envelope) = self.envelopes.get(&(segment, at)) {
             return Ok(Arc::clone(envelope));
         }
-        let is_this = segment.number == self.segment.number && !segment.kept;
-        let here = self.segment.records.binary_search_by_key(&at, |record| record.envelope_at);
-        let bytes = match here.ok().filter(|_| is_this).and_then(|place| self.segment.records.get(place)) {
+        let records = &self.segment.records;
+        let here = self.is_this(segment).then(|| records.binary_search_by_key(&at, |record| record.envelope_at));
+        let bytes = match here.and_then(|found| records.get(found.ok()?)) {
             Some(record) => Envelope::decode(record.envelope),
             None => Envelope::decode(self.past.blob(segment, at)?.as_slice()),
         };
@@ -602,10 +602,14 @@ impl Pass<'_> {
         Ok(envelope)
     }
 
+    fn is_this(&self, segment: SegmentId) -> bool {
+        segment == SegmentId { number: self.segment.number, kept: false }
+    }
+
     fn record(&self, place: Place) -> io::Result<Record> {
-        let is_this = place.segment.number == self.segment.number && !place.segment.kept;
-        let here = self.segment.records.binary_search_by_key(&place.offset, |record| record.at);
-        let record = match here.ok().filter(|_| is_this).and_then(|place| self.segment.records.get(place)) {
+        let records = &self.segment.records;
+        let here = self.is_this(place.segment).then(|| records.binary_search_by_key(&place.offset, |record| record.at));
+        let record = match here.and_then(|found| records.get(found.ok()?)) {
             Some(record) => Record::decode(record.bytes),
             None => Record::decode(&self.past.blob(place.segment, place.offset)?),
         };

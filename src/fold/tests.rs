@@ -217,7 +217,7 @@ fn what_is_written_of_a_trace_does_not_grow_with_its_age() {
         let records = vec![at];
         let segment =
             Segment { number, next_sequence: number + 1, bytes: 200, records, now: number, close: Close::ByRule };
-        let folded = fold.fold(&segment, &past).unwrap();
+        let folded = fold.fold(&segment, &past, &mut |_, _| panic!("more rows than are held")).unwrap();
         past.windows.insert(number, window::decode_keys(&folded.window));
         let base = (!links.is_over(fold.carry_size())).then_some(number - 1);
         let (carry, _) = fold.carry(&[], 0, &[], base);

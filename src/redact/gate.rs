@@ -35,13 +35,12 @@ enum Check {
     Space,
     /// The scheme of a database stands before.
     Scheme,
-    /// The escape is one of an ASCII character.
-    Escape,
     /// A path goes on.
     Path,
 }
 
-const LITERALS: [(&str, Check); 27] = [
+/// None is shorter than three bytes: the finder looks at as many at once as the shortest has.
+const LITERALS: [(&str, Check); 25] = [
     ("sk-", Check::Follow(20, is_token)),
     ("AIza", Check::Follow(35, is_token)),
     ("AKIA", Check::Follow(16, is_upper)),
@@ -67,8 +66,6 @@ const LITERALS: [(&str, Check); 27] = [
     ("/Users/", Check::Path),
     ("/home/", Check::Path),
     (r"\Users\", Check::Open),
-    (r"\u00", Check::Escape),
-    (r"\/", Check::Open),
 ];
 
 const SCHEMES: [&[u8]; 5] = [b"postgres", b"mysql", b"mongodb", b"redis", b"amqp"];
@@ -111,7 +108,7 @@ impl Gate {
 
     /// Whether these bytes must be looked at closely.
     pub(super) fn is_open(&self, bytes: &[u8]) -> bool {
-        bytes.len() >= SHORTEST && (self.has_literal(bytes) || has_email(bytes) || has_run(bytes))
+        bytes.len() >= SHORTEST && (self.has_literal(bytes) || has_escape(bytes) || has_email(bytes) || has_run(bytes))
     }
 
     fn has_literal(&self, bytes: &[u8]) -> bool {
@@ -141,7 +138,6 @@ impl Check {
             Self::Assignment => is_assignment(before, after),
             Self::Space => after.first().is_some_and(|byte| is_space(*byte)),
             Self::Scheme => is_scheme(before),
-            Self::Escape => matches!(after.first(), Some(b'0'..=b'7')),
             Self::Path => after.first().is_some_and(|byte| !matches!(byte, b' ' | b'"' | b'\'' | b'`' | b')')),
         }
     }
