@@ -234,6 +234,16 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// Whether what stands in a key as JSON could be an object: a look at its beginning. Marks nothing.
+    pub(super) fn may_be_object(&self, key: &str) -> bool {
+        match self.any(key).and_then(|value| value.value.as_ref()) {
+            // A text may be encoded once more.
+            Some(Value::StringValue(text)) => !text.trim_start().starts_with('['),
+            Some(value) => matches!(value, Value::KvlistValue(_)),
+            None => false,
+        }
+    }
+
     /// What stands in a key as JSON: a structured value as it is, a text read as JSON; a text that is none stays a
     /// text. Flaws are noted. Marks nothing.
     pub(super) fn json(&self, key: &str, notes: &Notes) -> Option<Doc<'a>> {

@@ -341,7 +341,8 @@ fn messages(attributes: &Attributes<'_>, notes: &Notes, draft: &mut Draft) {
     }
     for (key, is_input) in [("gen_ai.input.messages", true), ("gen_ai.output.messages", false)] {
         // The Collector's normaliser copies a framework's own JSON to here.
-        let foreign = attributes.json(key, notes).is_some_and(|doc| doc.node.is_object() && !tells_messages(&doc.node));
+        let foreign = attributes.may_be_object(key)
+            && attributes.json(key, notes).is_some_and(|doc| doc.node.is_object() && !tells_messages(&doc.node));
         if foreign {
             draft.detail_from(attributes, key, if is_input { "input" } else { "output" });
         } else if is_input {

@@ -22,31 +22,57 @@ fn bit(place: usize) -> u64 {
     u32::try_from(place).ok().and_then(|place| 1u64.checked_shl(place)).unwrap_or(0)
 }
 
-/// Beginnings of keys and the dialect that each tells, by their first byte.
-struct Beginnings(Vec<Vec<(&'static str, u64)>>);
+/// Beginnings of keys and the dialects that each tells, as a tree: a step for each byte of a key that some beginning
+/// shares.
+struct Beginnings(Vec<Step>);
+
+#[derive(Default)]
+struct Step {
+    /// The dialects whose beginning ends here.
+    bits: u64,
+    next: Vec<(u8, usize)>,
+}
 
 static KEYS: LazyLock<Beginnings> = LazyLock::new(|| Beginnings::of(|dialect| dialect.keys));
 static EVENTS: LazyLock<Beginnings> = LazyLock::new(|| Beginnings::of(|dialect| dialect.events));
 
 impl Beginnings {
     fn of(list: impl Fn(&super::Dialect) -> &'static [&'static str]) -> Self {
-        let mut by_byte = vec![Vec::new(); 256];
+        let mut tree = Self(vec![Step::default()]);
         for (place, dialect) in DIALECTS.iter().enumerate() {
             for beginning in list(dialect) {
-                if let Some(slot) = beginning.as_bytes().first().and_then(|byte| by_byte.get_mut(usize::from(*byte))) {
-                    slot.push((*beginning, bit(place)));
-                }
+                tree.insert(beginning, bit(place));
             }
         }
-        Self(by_byte)
+        tree
+    }
+
+    fn insert(&mut self, beginning: &str, bit: u64) {
+        let mut at = 0;
+        for byte in beginning.bytes() {
+            let new = self.0.len();
+            let Some(step) = self.0.get_mut(at) else { return };
+            at = match step.next.iter().find(|(known, _)| *known == byte) {
+                Some((_, next)) => *next,
+                None => {
+                    step.next.push((byte, new));
+                    self.0.push(Step::default());
+                    new
+                }
+            };
+        }
+        if let Some(step) = self.0.get_mut(at) {
+            step.bits |= bit;
+        }
     }
 
     fn add(&self, name: &str, found: &mut u64) {
-        let Some(candidates) = name.as_bytes().first().and_then(|byte| self.0.get(usize::from(*byte))) else { return };
-        for (beginning, bit) in candidates {
-            if *found & bit == 0 && name.starts_with(beginning) {
-                *found |= bit;
-            }
+        let mut step = self.0.first();
+        for byte in name.bytes() {
+            let next = step.and_then(|step| step.next.iter().find(|(known, _)| *known == byte));
+            step = next.and_then(|(_, next)| self.0.get(*next));
+            let Some(step) = step else { return };
+            *found |= step.bits;
         }
     }
 }

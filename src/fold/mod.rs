@@ -298,12 +298,7 @@ impl Fold {
     /// # Errors
     /// When earlier bytes cannot be read, or rows not be handed on. The state is then unusable: restore it from the
     /// last carry.
-    pub fn fold(
-        &mut self,
-        segment: &Segment<'_>,
-        past: &dyn Past,
-        hand_on: &mut HandOn<'_>,
-    ) -> io::Result<Folded> {
+    pub fn fold(&mut self, segment: &Segment<'_>, past: &dyn Past, hand_on: &mut HandOn<'_>) -> io::Result<Folded> {
         self.segment = segment.number;
         self.now = self.now.max(segment.now);
         let mut pass = Pass {

@@ -9,8 +9,8 @@ mod linear;
 mod measured;
 mod strict;
 
-use crate::event::Event;
 use super::*;
+use crate::event::Event;
 
 /// A redactor with a policy and nothing else.
 fn with_policy(policy: Policy) -> Redactor {

@@ -8,7 +8,12 @@ const NOW: i64 = 1_795_251_601_250_000;
 const FILE_BYTES: u64 = 1 << 20;
 
 fn settings(format: Format) -> Settings {
-    Settings { format, template: crate::lake::partition::DEFAULT.parse().unwrap(), partitions: 100, file_bytes: FILE_BYTES }
+    Settings {
+        format,
+        template: crate::lake::partition::DEFAULT.parse().unwrap(),
+        partitions: 100,
+        file_bytes: FILE_BYTES,
+    }
 }
 
 fn formats() -> Vec<Format> {

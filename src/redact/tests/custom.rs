@@ -1,7 +1,7 @@
 //! Rules, keys and modes of the user's own.
 
-use crate::event::Event;
 use super::*;
+use crate::event::Event;
 
 fn rule(name: &str, pattern: &str, mode: Mode) -> CustomRule {
     CustomRule { name: name.to_owned(), pattern: pattern.to_owned(), keyword: None, mode }

@@ -1,7 +1,7 @@
 //! The policy `floor` against the recorded cases.
 
-use crate::event::Event;
 use super::*;
+use crate::event::Event;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
