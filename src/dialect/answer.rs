@@ -12,6 +12,8 @@ pub(super) struct Answer {
     pub model: Option<String>,
     pub response_id: Option<String>,
     pub reasons: Vec<String>,
+    /// How many answers it gives to choose from; 0 where it does not say.
+    pub choices: usize,
 }
 
 impl Answer {
@@ -25,9 +27,11 @@ impl Answer {
         }
         let text = |keys: &[&str]| node.first_text(keys).map(str::to_owned);
         let mut reasons: Vec<String> = Vec::new();
+        let mut choices = 0;
         for list in [node.get("choices"), node.get("candidates")].into_iter().flatten() {
             let reason = |choice: &Node<'_>| choice.first_text(&["finish_reason", "finishReason"]).map(str::to_owned);
             reasons.extend(list.items().iter().filter_map(reason));
+            choices = choices.max(list.items().len());
         }
         if reasons.is_empty() {
             reasons.extend(text(&["stop_reason", "stopReason", "finish_reason", "finishReason"]));
@@ -38,6 +42,7 @@ impl Answer {
             model: text(&["model", "modelVersion", "model_version"]),
             response_id: text(&["id", "responseId", "response_id"]),
             reasons,
+            choices,
         }
     }
 

@@ -385,6 +385,11 @@ impl Draft {
         }
         row.messages = input;
         let mut output = self.output.unwrap_or_default();
+        let responses = row.model.as_ref().and_then(|model| model.response_id.as_deref());
+        if responses.is_some_and(|id| id.starts_with("resp_")) && output.len() == 1 {
+            // The Responses API gives one answer, in several items: some tell each as if it were a choice.
+            messages::as_one(&mut output, std::mem::take(&mut self.choices));
+        }
         calls_tools(&mut row, &mut output, &mut self.raw_reasons);
         row.messages.extend(output);
         row.tools = self.tools.json();

@@ -253,6 +253,7 @@ pub(super) fn counts(attributes: &Attributes<'_>, notes: &Notes) -> Counts {
             "gen_ai.usage.cache_read.input_tokens",
             "gen_ai.usage.cache_read_input_tokens",
             "gen_ai.usage.input_tokens.cached",
+            "gen_ai.usage.details.cached_tokens",
             "gen_ai.usage.details.cache_read_tokens",
             "gen_ai.usage.details.cache_read_input_tokens",
         ]),

@@ -5,10 +5,13 @@ use super::json::Node;
 use super::messages;
 use super::messages::Told;
 use super::source::Source;
+use crate::event::Message;
 
 /// Messages under indexed keys, and the places they were made of.
 fn read(source: &Source<'_>, prefix: &str, role: &'static str) -> Option<(Told, Vec<usize>)> {
     let (node, places) = source.attributes.list_below(prefix, &source.budget, &source.notes)?;
+    // This package writes every content as JSON, a plain text too.
+    let quotes = source.scope.name == "opentelemetry.instrumentation.bedrock";
     let mut told = Told::default();
     let mut nameless = false;
     for item in node.items() {
@@ -30,7 +33,8 @@ fn read(source: &Source<'_>, prefix: &str, role: &'static str) -> Option<(Told, 
             nameless = true;
             continue;
         };
-        let more = messages::read_message(message, role);
+        let unquoted = if quotes { unquoted(message) } else { None };
+        let more = messages::read_message(unquoted.as_ref().unwrap_or(message), role);
         told.lossy |= more.lossy;
         told.withheld |= more.withheld;
         told.tools.extend(more.tools);
@@ -41,6 +45,16 @@ fn read(source: &Source<'_>, prefix: &str, role: &'static str) -> Option<(Told, 
         told.lossy = true;
     }
     Some((told, places))
+}
+
+/// A message whose content is the JSON of a text, with that text.
+fn unquoted<'a>(message: &Node<'a>) -> Option<Node<'a>> {
+    let content = message.text("content")?;
+    let text = super::json::parse(content).filter(|_| content.starts_with('"'))?.node.as_str()?.to_owned();
+    let entries = message.entries().iter().map(|(key, value)| {
+        (key.clone(), if key == "content" { Node::String(text.clone().into()) } else { value.clone() })
+    });
+    Some(Node::object(entries.collect()))
 }
 
 /// Where the first keys of a message were dropped, nobody knows who said the rest, unless only one can have.
@@ -68,6 +82,21 @@ pub(super) fn input(source: &Source<'_>, draft: &mut Draft, prefix: &str) {
     }
 }
 
+/// Takes indexed messages as the output, each an answer of its own.
+pub(super) fn choices(source: &Source<'_>, draft: &mut Draft, prefix: &str) {
+    if draft.has_output() {
+        return;
+    }
+    let Some((mut told, places)) = read(source, prefix, "assistant") else { return };
+    for (place, said) in told.said.iter_mut().enumerate() {
+        said.choice = said.choice.or(i64::try_from(place).ok());
+    }
+    let lossy = told.lossy;
+    if draft.output(told, &source.notes, prefix) && !lossy {
+        mark(source, places);
+    }
+}
+
 /// Takes indexed messages as the output, each a choice or a piece of one.
 pub(super) fn output(source: &Source<'_>, draft: &mut Draft, prefix: &str) {
     if draft.has_output() {
@@ -86,18 +115,23 @@ fn mark(source: &Source<'_>, places: Vec<usize>) {
     }
 }
 
-/// Adds what a fuller telling of the same messages says: ids of calls and of the calls that are answered.
-///
-/// Nothing is taken unless every message agrees in role and in what both say.
-pub(super) fn complete(list: &mut [crate::event::Message], fuller: &[crate::event::Message]) {
-    let lacks = |message: &crate::event::Message| {
+/// Whether calls, or the calls that tools' messages answer, have no ids.
+pub(super) fn lacks_ids(list: &[Message]) -> bool {
+    list.iter().any(|message| {
         message.role == "tool" && message.tool_call_id.is_none()
             || message.tool_calls.iter().any(|call| call.id.is_none())
-    };
-    if !list.iter().any(lacks) || list.len() != fuller.len() {
+    })
+}
+
+/// Adds what a fuller telling of the same messages says: ids of calls and of the calls that are answered, reasoning,
+/// and parts that the keys have no words for.
+///
+/// Nothing is taken unless every message agrees in role and in what both say.
+pub(super) fn complete(list: &mut [Message], fuller: &[Message]) {
+    if list.len() != fuller.len() {
         return;
     }
-    let agree = |(one, other): (&crate::event::Message, &crate::event::Message)| {
+    let agree = |(one, other): (&Message, &Message)| {
         one.role == other.role && one.content == other.content && one.tool_calls.len() == other.tool_calls.len()
     };
     if !list.iter().zip(fuller).all(agree) {
@@ -108,5 +142,15 @@ pub(super) fn complete(list: &mut [crate::event::Message], fuller: &[crate::even
         for (call, known) in message.tool_calls.iter_mut().zip(&other.tool_calls) {
             call.id = call.id.take().or_else(|| known.id.clone());
         }
+        message.reasoning = message.reasoning.take().or_else(|| other.reasoning.clone());
+        if parts(other) > parts(message) {
+            message.content_parts.clone_from(&other.content_parts);
+        }
     }
+}
+
+/// How many parts a message's content has, where they are told one by one.
+fn parts(message: &Message) -> usize {
+    let parsed = message.content_parts.as_deref().and_then(super::json::parse);
+    parsed.map_or(0, |parsed| parsed.node.items().len())
 }

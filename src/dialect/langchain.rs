@@ -62,6 +62,7 @@ pub(super) fn answer(node: &Node<'_>) -> Option<Answer> {
         reasons: text(&[info, told], &["finish_reason", "stop_reason", "finishReason", "stopReason"])
             .into_iter()
             .collect(),
+        choices: if first.is_array() { first.items().len() } else { 0 },
     })
 }
 

@@ -65,6 +65,11 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
         genai::counts(attributes, &source.notes).or(stated).or(answer.counts)
     });
     answer.fill(draft);
+    // OpenAI's Agents SDK: what the answer says beside its items stands among the metadata.
+    let key = "langsmith.metadata.id";
+    if source.peek(key).is_some_and(|id| id.starts_with("resp_")) && draft.model().response_id.is_none() {
+        draft.model().response_id = source.text(key).map(str::to_owned);
+    }
     if draft.model().stream.is_none() {
         draft.model().stream =
             ["langsmith.request.streaming", "langsmith.metadata.stream"].iter().find_map(|key| attributes.truth(key));

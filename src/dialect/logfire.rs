@@ -3,6 +3,8 @@
 //! Source: package `logfire` 5, formats 1 and 2 of its integrations. What stands where the conventions put it is read
 //! there.
 
+mod agents;
+
 use super::Dialect;
 use super::answer::Answer;
 use super::draft::Draft;
@@ -40,6 +42,9 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
         draft.relation = Relation::PartOfParent;
         draft.row.status = Some(status::INCOMPLETE.to_owned());
     }
+    if source.scope.name == agents::SCOPE {
+        return agents::read(source, draft);
+    }
     let Some(request) = source.json(REQUEST) else { return };
     if span_type == Some("log") && source.has("duration") {
         // A stream's span ends when it begins to flow; what it gave is told when it has ended.
@@ -67,7 +72,11 @@ fn kind(source: &Source<'_>, draft: &mut Draft, request: &Node<'_>) {
 }
 
 fn call(source: &Source<'_>, draft: &mut Draft, request: &Node<'_>) {
-    pydantic::events(source, draft);
+    if source.has("gen_ai.usage.output_tokens") || source.has(RESPONSE) {
+        pydantic::exchange(source, draft);
+    } else {
+        pydantic::events(source, draft);
+    }
     genai::content(&source.attributes, &source.notes, draft);
     let response = source.json(RESPONSE);
     let response = response.as_ref().map(|doc| &doc.node);

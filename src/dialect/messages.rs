@@ -14,6 +14,7 @@ pub(super) use shape::is_message;
 pub(super) use shape::tells_messages;
 pub(super) use told::Said;
 pub(super) use told::Told;
+pub(super) use told::as_one;
 pub(super) use tools::Definitions;
 
 use super::json::Node;
@@ -119,7 +120,9 @@ impl Reader {
     /// A message, or a request or an answer that holds messages.
     fn object(&mut self, node: &Node<'_>, role: &'static str, depth: usize) {
         if !wraps_messages(node) {
-            if is_message(node) {
+            if node.entries().is_empty() {
+                // Nothing was said.
+            } else if is_message(node) {
                 self.message(node, role, None, None);
             } else if parts::is_part(node) {
                 let mut builder = Builder::new(parts::implied_role(node).unwrap_or(role));
@@ -130,7 +133,13 @@ impl Reader {
             }
             return;
         }
-        for key in ["system", "instructions", "system_instruction", "systemInstruction"] {
+        // An answer repeats what it was asked with: those are not its words.
+        let given: &[&str] = if role == "assistant" {
+            &[]
+        } else {
+            &["system", "instructions", "system_instruction", "systemInstruction"]
+        };
+        for key in given.iter().copied() {
             if let Some(system) = node.get(key).or_else(|| node.at(&["config", key])) {
                 self.list(system, "system", depth + 1);
             }
@@ -190,9 +199,14 @@ impl Reader {
                 continue;
             }
             let index = choice.get("index").and_then(Node::as_count).or_else(|| i64::try_from(place).ok());
-            match choice.first(&["message", "delta", "content", "text"]) {
+            let inner = choice.first(&["message", "delta"]);
+            // Some tell the message itself as the choice: its calls stand beside its content.
+            if inner.is_none() && is_message(choice) {
+                self.message(choice, "assistant", index, None);
+                continue;
+            }
+            match inner.or_else(|| choice.first(&["content", "text"])) {
                 Some(message) => self.message(message, "assistant", index, reason_of(choice)),
-                None if is_message(choice) => self.message(choice, "assistant", index, None),
                 None => self.told.lossy = true,
             }
             self.check(choice, &["message", "delta", "content", "text", "index", "finish_reason", "finishReason"]);
@@ -288,15 +302,27 @@ impl Reader {
         let kind = node.text("type").filter(|_| stated.is_none());
         let word = stated.or(kind).or_else(|| node.at(&["author", "role"]).and_then(Node::as_str));
         let known = word.and_then(value::role);
-        if let (None, Some(_)) = (known, stated) {
-            self.told.lossy = true;
+        if let (None, Some(word)) = (known, stated) {
+            self.told.lossy |= !matches!(word, "thinking" | "reasoning");
         }
         let nested = node.get("content").filter(|content| content.get("parts").is_some());
         let inner_role = nested.and_then(|content| content.text("role")).and_then(value::role);
         let mut builder = Builder::new(inner_role.or(known).unwrap_or(role));
+        // Who answers a call is a tool, whatever the message is called.
+        if builder.role == "user" && node.text("tool_call_id").is_some_and(|id| !id.is_empty()) {
+            builder.role = "tool";
+        }
         builder.reason = reason_of(node);
         builder.choice = node.get("index").and_then(Node::as_count);
         builder.name = node.text("name").map(str::to_owned);
+        if matches!(stated, Some("thinking" | "reasoning")) {
+            // Anthropic's thinking, as a message of its own.
+            builder.role = "assistant";
+            if let Some(thought) = node.first(&["content", "text"]) {
+                self.reasoning(thought, &mut builder);
+            }
+            return builder;
+        }
         if builder.role == "tool" {
             builder.answers = node
                 .first(&["tool_call_id", "toolCallId", "tool_use_id", "call_id", "id"])

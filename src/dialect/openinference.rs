@@ -19,6 +19,7 @@ use super::source::Source;
 use super::usage::Counts;
 use super::value;
 use crate::event::Feedback;
+use crate::event::Relation;
 use crate::event::event_type;
 use documents::documents;
 use documents::embedding;
@@ -71,12 +72,21 @@ fn kind(source: &Source<'_>, draft: &mut Draft) {
         _ => event_type::GRAPH_STEP,
     };
     draft.kind(kind);
+    // And what the public one calls to do its work.
+    if is_private(source) && matches!(kind, event_type::EMBEDDING | event_type::RETRIEVAL) {
+        draft.relation = Relation::PartOfParent;
+    }
+}
+
+/// Whether a span is named for a class and a method that only the class itself calls.
+fn is_private(source: &Source<'_>) -> bool {
+    source.name.rsplit_once('.').is_some_and(|(_, method)| method.starts_with('_'))
 }
 
 fn is_preparation(source: &Source<'_>) -> bool {
-    let is_private = source.name.rsplit_once('.').is_some_and(|(_, method)| method.starts_with('_'));
     let told = ["llm.input_messages.", "llm.output_messages.", "llm.token_count."];
-    is_private && !source.attributes.list().iter().any(|entry| told.iter().any(|prefix| entry.key.starts_with(prefix)))
+    is_private(source)
+        && !source.attributes.list().iter().any(|entry| told.iter().any(|prefix| entry.key.starts_with(prefix)))
 }
 
 fn is_graph_node(source: &Source<'_>) -> bool {
@@ -87,12 +97,23 @@ fn is_graph_node(source: &Source<'_>) -> bool {
 /// One call of a model.
 fn call(source: &Source<'_>, draft: &mut Draft) {
     let given = source.json("llm.invocation_parameters");
-    let mut answer = source.json("output.value").map(|doc| Answer::of(&doc.node)).unwrap_or_default();
+    let output = source.json("output.value");
+    let mut answer = output.as_ref().map(|doc| Answer::of(&doc.node)).unwrap_or_default();
+    // Haystack's answers.
+    let replies = output.as_ref().and_then(|doc| doc.node.get("replies")).map_or(0, |replies| replies.items().len());
     tools(source, draft, given.as_ref().map(|doc| &doc.node));
     indexed::input(source, draft, "llm.input_messages.");
+    let asked = given.as_ref().map_or(0, |doc| asked_choices(&doc.node));
+    if answer.choices.max(asked).max(replies) > 1 {
+        indexed::choices(source, draft, "llm.output_messages.");
+    }
     indexed::output(source, draft, "llm.output_messages.");
     complete(source, draft);
     prompts(source, draft);
+    if let Some(doc) = &given {
+        prompt(source, &doc.node, draft);
+        instructions(&doc.node, draft);
+    }
     draft.reasons_from(&source.attributes, "llm.finish_reason");
     models(source, draft, given.as_ref().map(|doc| &doc.node), &mut answer);
     provider(source, draft);
@@ -114,16 +135,45 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
     }
 }
 
-/// Some packages leave ids out of the keys: the request as it was sent may have them.
+/// Bedrock's models of plain text: what was asked stands among the parameters only.
+fn prompt(source: &Source<'_>, given: &Node<'_>, draft: &mut Draft) {
+    if let Some(text) = given.first(&["inputText", "prompt"]).filter(|text| text.as_str().is_some())
+        && !draft.has_input()
+    {
+        draft.input(messages::read(text, "user"), &source.notes, "llm.invocation_parameters");
+    }
+}
+
+/// Earlier releases tell the system prompt among the parameters only.
+fn instructions(given: &Node<'_>, draft: &mut Draft) {
+    let Some(system) = given.first(&["instructions", "system", "system_instruction"]) else { return };
+    if let Some(input) = draft.input_mut().filter(|input| input.iter().all(|message| message.role != "system")) {
+        input.splice(0..0, messages::read_system(system).into_history());
+    }
+}
+
+/// How many answers were asked for: several output messages are choices then, else pieces of one answer.
+fn asked_choices(given: &Node<'_>) -> usize {
+    let asked = given.first(&["n", "candidate_count", "candidateCount"]).and_then(Node::as_count);
+    asked.and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
+}
+
+/// Some packages leave ids, reasoning and parts other than texts and images out of the keys: the request and the
+/// answer, as they went over the wire, may have them.
 fn complete(source: &Source<'_>, draft: &mut Draft) {
-    let Some(input) = draft
-        .input_mut()
-        .filter(|input| input.iter().any(|message| message.role == "tool" && message.tool_call_id.is_none()))
-    else {
-        return;
-    };
-    if let Some(doc) = source.attributes.json("input.value", &source.notes) {
+    let said =
+        |key: &str, words: &[&str]| source.peek(key).is_some_and(|text| words.iter().any(|word| text.contains(word)));
+    if let Some(input) = draft.input_mut()
+        && (indexed::lacks_ids(input) || said("input.value", &["\"input_audio\"", "\"file\"", "\"file_data\""]))
+        && let Some(doc) = source.attributes.json("input.value", &source.notes)
+    {
         indexed::complete(input, &messages::read(&doc.node, "user").into_history());
+    }
+    if let Some(output) = draft.output_mut()
+        && (indexed::lacks_ids(output) || said("output.value", &["\"reasoning_content\"", "\"reasoning\":\""]))
+        && let Some(doc) = source.attributes.json("output.value", &source.notes)
+    {
+        indexed::complete(output, &messages::read(&doc.node, "assistant").into_answers().0);
     }
 }
 
@@ -196,7 +246,9 @@ fn tools(source: &Source<'_>, draft: &mut Draft, given: Option<&Node<'_>>) {
 fn models(source: &Source<'_>, draft: &mut Draft, given: Option<&Node<'_>>, answer: &mut Answer) {
     let stated = source.peek("llm.model_name");
     let asked = given.and_then(|given| given.first_text(&["model", "model_name", "model_id", "modelId"]));
-    let has_answer = draft.has_output() || source.has("output.value");
+    // Bedrock's answers name no model: what stands there was asked for.
+    let is_bedrock = source.peek("llm.provider").and_then(value::provider).as_deref() == Some("aws.bedrock");
+    let has_answer = !is_bedrock && (draft.has_output() || source.has("output.value"));
     let (request, response) = answer::names(stated, asked, has_answer);
     let text = |key: &str| source.text(key).map(str::to_owned);
     let request = text("llm.request.model_name").or(request);

@@ -17,6 +17,17 @@ use crate::event::event_type;
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "openllmetry",
+    scopes: &[
+        "opentelemetry.instrumentation.anthropic",
+        "opentelemetry.instrumentation.bedrock",
+        "opentelemetry.instrumentation.cohere",
+        "opentelemetry.instrumentation.google_generativeai",
+        "opentelemetry.instrumentation.groq",
+        "opentelemetry.instrumentation.mistralai",
+        "opentelemetry.instrumentation.ollama",
+        "opentelemetry.instrumentation.openai.",
+        "opentelemetry.instrumentation.openai_agents",
+    ],
     keys: &[
         "traceloop.",
         "llm.request.type",
@@ -132,11 +143,18 @@ fn completions(source: &Source<'_>, draft: &mut Draft) {
     if let (false, Some(first)) = (calls.is_empty(), choices.first_mut()) {
         first.push(("tool_calls".into(), Node::array(calls)));
     }
+    // Anthropic gives one answer in several blocks; early releases number those.
+    let blocks = source.peek("gen_ai.system").is_some_and(|system| system.eq_ignore_ascii_case("anthropic"));
     let list = choices
         .into_iter()
         .enumerate()
         .map(|(place, mut entries)| {
+            let place = if blocks { 0 } else { place };
             entries.push(("index".into(), Node::Number(place.to_string().into())));
+            // Early releases leave out who speaks: a completion is the assistant's.
+            if !entries.iter().any(|(key, _)| key == "role") {
+                entries.push(("role".into(), Node::String("assistant".into())));
+            }
             Node::object(entries)
         })
         .collect();

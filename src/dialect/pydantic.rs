@@ -53,10 +53,26 @@ fn kind(source: &Source<'_>, draft: &mut Draft) {
 
 /// Format 1: all messages as a list of events.
 pub(super) fn events(source: &Source<'_>, draft: &mut Draft) {
-    let Some(doc) = source.json("events").filter(|_| !draft.has_input() && !draft.has_output()) else { return };
-    let (input, output) = genai_legacy::listed(&doc.node);
+    if !draft.has_input() && !draft.has_output() {
+        listed(source, draft, false);
+    }
+}
+
+/// The same of a call that was answered: where no event is the choice, what the assistant says last is the answer.
+pub(super) fn exchange(source: &Source<'_>, draft: &mut Draft) {
+    if !draft.has_input() {
+        listed(source, draft, true);
+    }
+}
+
+fn listed(source: &Source<'_>, draft: &mut Draft, answered: bool) {
+    let Some(doc) = source.json("events") else { return };
+    let (mut input, mut output) = genai_legacy::listed(&doc.node);
     if input.is_empty() && output.is_empty() {
         return;
+    }
+    if answered && output.is_empty() {
+        (input, output) = input.into_exchange();
     }
     let whole = doc.whole && !input.lossy && !output.lossy;
     draft.kind(event_type::CHAT_COMPLETION);

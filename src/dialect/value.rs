@@ -73,7 +73,7 @@ pub(super) fn finish_reason(raw: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Borrowed(match lower {
         "" | "unknown" | "null" | "none" | "unspecified" => return None,
         "stop" | "end_turn" | "endturn" | "stop_sequence" | "stopsequence" | "pause_turn" | "complete"
-        | "completed" | "eos" | "eos_token" | "done" | "finished" => "stop",
+        | "completed" | "eos" | "eos_token" | "done" | "finish" | "finished" => "stop",
         "tool_calls" | "tool_call" | "tool-calls" | "tool-call" | "tool_use" | "tooluse" | "function_call"
         | "function_calls" | "toolcalls" | "toolcall" | "functioncall" => "tool_calls",
         "length"
@@ -249,6 +249,7 @@ mod tests {
             ("unknown", None),
             ("compaction", Some("compaction")),
             ("failed", Some("error")),
+            ("FINISH", Some("stop")),
         ] {
             assert_eq!(finish_reason(raw).as_deref(), want, "{raw}");
         }

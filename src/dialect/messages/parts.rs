@@ -50,7 +50,8 @@ fn shape(node: &Node<'_>) -> Shape {
             | "custom_tool_call_output"
             | "tool_call_output" => Shape::Result,
             "image_url" | "input_audio" | "file" | "image" | "input_image" | "input_file" | "audio" | "video"
-            | "document" | "blob" | "uri" | "file_data" | "media" => Shape::Media,
+            | "document" | "blob" | "uri" | "file_data" | "media" | "binary" | "image-url" | "audio-url"
+            | "video-url" | "document-url" => Shape::Media,
             _ => Shape::Unknown,
         };
     }

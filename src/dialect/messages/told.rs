@@ -40,6 +40,14 @@ impl Told {
         (self, Self { said, ..Self::default() })
     }
 
+    /// What was asked, and what the assistant said last.
+    pub(in crate::dialect) fn into_exchange(mut self) -> (Self, Self) {
+        let last = self.said.iter().rev().take_while(|said| said.message.role == "assistant").count();
+        let said = self.said.split_off(self.said.len() - last);
+        let lossy = self.lossy;
+        (self, Self { said, lossy, ..Self::default() })
+    }
+
     /// The messages as a history: pieces of one assistant turn are one message.
     pub(in crate::dialect) fn into_history(self) -> Vec<Message> {
         let mut out: Vec<Message> = Vec::with_capacity(self.said.len());
@@ -92,6 +100,15 @@ fn is_piece(first: &Message, second: &Message) -> bool {
     };
     let after_calls = !first.tool_calls.is_empty() && text(second);
     !(after_calls || text(first) && text(second))
+}
+
+/// Pieces of one answer as one message.
+pub(in crate::dialect) fn as_one(answer: &mut [Message], pieces: Vec<Message>) {
+    if let [answer] = answer {
+        for piece in pieces {
+            join(answer, piece);
+        }
+    }
 }
 
 /// Adds what a later piece says.

@@ -192,11 +192,14 @@ fn same_response(a: &LandedCall, b: &LandedCall) -> bool {
 }
 
 fn is_same_call(group: &Group, a: &Call, b: &Call, kinship: Kinship) -> bool {
+    let is_line = kinship == Kinship::Line;
+    if is_line && ended_early(a, b) {
+        return true;
+    }
     let (of_shorter, of_longer) = overlap(&a.told, &b.told);
     if !of_shorter || a.told.event_type != b.told.event_type {
         return false;
     }
-    let is_line = kinship == Kinship::Line;
     if !is_line && a.told.teller == b.told.teller {
         return kinship == Kinship::Siblings && (asks_and_answers(group, a, b) || asks_and_answers(group, b, a));
     }
@@ -215,6 +218,22 @@ fn is_same_call(group: &Group, a: &Call, b: &Call, kinship: Kinship) -> bool {
     }
     // Content that was not captured: the same numbers over the same time.
     of_longer && a.prompt.is_some() && (a.prompt, a.completion) == (b.prompt, b.completion)
+}
+
+/// Whether, of a span and one that began within it, one had ended before the answer came that the other one tells:
+/// instrumentations of a client that hands its stream on. However long that went on, their times need not agree.
+fn ended_early(a: &Call, b: &Call) -> bool {
+    a.told.teller != b.told.teller
+        && a.told.event_type == b.told.event_type
+        && is_silent(a) != is_silent(b)
+        && !a.told.failed
+        && !b.told.failed
+        && compatible(&a.told, &b.told)
+}
+
+/// Whether a span tells nothing of an answer.
+fn is_silent(call: &Call) -> bool {
+    call.told.output == 0 && call.told.response_id.is_empty() && call.prompt.is_none() && call.completion.is_none()
 }
 
 /// Whether one span tells only the request and the other one the answer to it: an instrumentation that tells the end

@@ -368,6 +368,9 @@ fn single_halves(pieces: &mut [Piece]) -> (Vec<Message>, Vec<Message>, Vec<Strin
     let after = said.split_off(end);
     let answer = said.split_off(end - answers);
     let input = said.into_iter().chain(after).flat_map(|(_, _, messages)| messages).collect();
+    if is_streamed(&answer) {
+        return (input, glued(answer.into_iter().flat_map(|(_, _, messages)| messages)), Vec::new());
+    }
     let first = answer.iter().map(|(_, index, _)| *index).min().unwrap_or(0);
     let (mut output, mut choices) = (Vec::new(), Vec::new());
     for (_, index, messages) in answer {
@@ -378,6 +381,32 @@ fn single_halves(pieces: &mut [Piece]) -> (Vec<Message>, Vec<Message>, Vec<Strin
         }
     }
     (input, one_answer(output), choices)
+}
+
+/// Whether answers are the chunks of one: numbered on, and only the last one says why it ended. Early releases for
+/// Gemini's client tell each chunk of a stream so.
+fn is_streamed(answers: &[(Half, u32, Vec<Message>)]) -> bool {
+    let ended =
+        |(_, _, messages): &(Half, u32, Vec<Message>)| messages.iter().any(|message| message.finish_reason.is_some());
+    let Some((last, chunks)) = answers.split_last() else { return false };
+    let numbered = answers.iter().zip(0u32..).all(|((_, index, _), place)| *index == place);
+    !chunks.is_empty() && numbered && ended(last) && !chunks.iter().any(ended)
+}
+
+/// Chunks as one message: their texts follow each other without a gap.
+fn glued(chunks: impl Iterator<Item = Message>) -> Vec<Message> {
+    let glue = |one: Option<String>, more: Option<String>| match (one, more) {
+        (Some(one), Some(more)) => Some(one + &more),
+        (one, more) => one.or(more),
+    };
+    let whole = chunks.reduce(|mut one, more| {
+        one.content = glue(one.content, more.content);
+        one.reasoning = glue(one.reasoning, more.reasoning);
+        one.tool_calls.extend(more.tool_calls);
+        one.finish_reason = more.finish_reason.or(one.finish_reason);
+        one
+    });
+    whole.into_iter().collect()
 }
 
 fn choice(index: u32, message: &Message) -> String {

@@ -109,3 +109,16 @@ fn what_only_the_other_telling_says_is_kept() {
     assert_eq!((&rest["model"]["provider"], &rest["name"]), (&json!("azure.ai.openai"), &json!("chat.completion 2")));
     assert_eq!(row.attributes.as_deref(), Some("{\"own\":1}"));
 }
+
+#[test]
+fn a_telling_that_ended_before_its_stream_came_is_the_call_that_began_within_it() {
+    let handed_on = chat(1, 9, 0, 10).by("instrumentation").asks("Hi");
+    let client = chat(2, 1, 8, 400).by("client").response("r").tokens(5, 2);
+    let row = row(&[handed_on.clone(), client.clone()]);
+    assert_eq!((texts(&row), row.tokens.as_ref().unwrap().prompt_tokens), (vec!["Hi"], Some(5)));
+    // Two calls within it, and one that failed, say of themselves.
+    let second = chat(3, 1, 9, 300).by("client").response("s").tokens(6, 2);
+    assert_eq!(rows(&[handed_on.clone(), client.clone(), second]).len(), 3);
+    let failed = handed_on.with(|row| row.status = Some("error".to_owned()));
+    assert_eq!(rows(&[failed, client]).len(), 2);
+}

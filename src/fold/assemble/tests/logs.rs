@@ -76,3 +76,17 @@ fn tool_calls_of_an_answer_told_in_pieces_are_one_answer() {
     let row = row(&[chat(1, 0, 0, 100), text, call]);
     assert_eq!((row.messages.len(), row.messages[0].tool_calls.len()), (1, 1));
 }
+
+#[test]
+fn chunks_that_are_numbered_as_choices_are_one_answer_without_gaps() {
+    let chunk = |place: u32, text: &str, reason: Option<&str>| {
+        let mut chunk = output(1, u64::from(place), text);
+        chunk.partial.part = Some(Part { half: Half::Output.into(), index: Some(place) });
+        chunk.with(|row| row.messages[0].finish_reason = reason.map(str::to_owned))
+    };
+    let streamed = row(&[chat(1, 0, 0, 100), chunk(0, "I will lo", None), chunk(1, "ok it up.", Some("stop"))]);
+    assert_eq!(texts(&streamed), ["I will look it up."]);
+    // Each of several choices says why it ended.
+    let choices = [chat(1, 0, 0, 100), chunk(0, "one", Some("stop")), chunk(1, "two", Some("stop"))];
+    assert_eq!(texts(&row(&choices)), ["one"]);
+}
