@@ -97,12 +97,12 @@ fn telling(name: &str) -> Option<Telling> {
 /// Whether a name ends with the word `pass` (`SMTP_PASS`, `dbPass`), and not with a longer one (`bypass`).
 fn is_pass(name: &str) -> bool {
     let name = name.trim_end_matches(|char: char| char.is_ascii_digit());
-    let Some(before) = name.len().checked_sub(4).and_then(|at| name.split_at_checked(at)) else { return false };
-    let (before, word) = before;
+    let Some((before, word)) = name.len().checked_sub(4).and_then(|at| name.split_at_checked(at)) else {
+        return name.eq_ignore_ascii_case("pw");
+    };
     let is_word = before.ends_with(['_', '-', '.', ' ']) || before.is_empty();
     word.eq_ignore_ascii_case("pass") && is_word
         || word == "Pass" && before.ends_with(|char: char| char.is_ascii_lowercase())
-        || name.eq_ignore_ascii_case("pw")
 }
 
 /// Whether the value of a JSON field is secret, to judge by the field's name.
