@@ -330,7 +330,7 @@ pub(crate) fn fast_answers() {
 pub(crate) fn retries() {
     let doors = Doors::open();
     std::thread::scope(|scope| {
-        (0..4).for_each(|_| drop(scope.spawn(|| assert_eq!(doors.post(INGEST, golden(ALL)).0, 200))))
+        (0..4).for_each(|_| drop(scope.spawn(|| assert_eq!(doors.post(INGEST, golden(ALL)).0, 200))));
     });
     let (ledger, rows) = doors.landed();
     assert_eq!((of(&rows, "insidellm").len(), ledger.deduplicated), (19, 57), "{ledger:?}");

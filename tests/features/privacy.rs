@@ -192,7 +192,7 @@ pub(crate) fn hashed_arguments() {
 
 pub(crate) fn full_turns() {
     let long = "word ".repeat(4000);
-    assert_eq!(text(&redacted("floor", &[], &[long.clone()])[0]), long);
+    assert_eq!(text(&redacted("floor", &[], std::slice::from_ref(&long))[0]), long);
     let batch = json!({"events": [{"source_event_id": "e", "kind": "assistant_message", "content_excerpt": format!("{long}\n---\n{long}")}]});
     let doors = Doors::open();
     assert_eq!(doors.post("/v1/ingest/raw", batch.to_string()), (200, r#"{"accepted":true}"#.to_owned()));

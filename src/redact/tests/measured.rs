@@ -296,8 +296,8 @@ const SECRETS: &[Class] = &[
     ("card_number, with points", false, |dice| {
         let digits = format!("4242{}", dice.run(DIGITS, 11));
         let digits = format!("{digits}{}", luhn(&digits));
-        let groups: Vec<&str> = (0..4).map(|at| &digits[at * 4..at * 4 + 4]).collect();
-        whole(groups.join("."))
+        let groups = digits.as_bytes().chunks(4).map(|group| std::str::from_utf8(group).unwrap());
+        whole(groups.collect::<Vec<_>>().join("."))
     }),
     ("iban", false, |dice| whole(dice.iban())),
     ("iban, other forms", false, |dice| {
