@@ -6,9 +6,11 @@
 
 use super::support::child::Child;
 use super::support::duck::Reader;
-use super::support::load::{Load, mix};
+use super::support::load::{self, Load, mix};
+use super::support::rows;
+use super::support::send::Grpc;
 use super::support::server::{Server, Setup};
-use super::support::{long, otlpload, say, skip};
+use super::support::{long, otlpload, say, skip, wait};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
@@ -97,6 +99,36 @@ fn kills_under_full_load_lose_nothing_and_double_nothing() {
         assert!(report["acked"].as_u64().is_some_and(|acked| acked > 0), "{report}");
         assert_eq!((&report["lost"], &report["duplicate_rows"]), (&0.into(), &0.into()), "{report}");
     }
+    assert!(server.stop().success());
+}
+
+/// D7: a disk that fails, and is not full, ends the process with a status of its own. What was acknowledged is there at
+/// the next start, what was not is not.
+#[test]
+fn a_disk_that_fails_ends_the_process_with_a_status_of_its_own() {
+    let folder = TempDir::new().expect("a folder");
+    let mut server = Setup::quick(folder.path()).with("STORE__FORMAT", "jsonl").start();
+    let request = |number| {
+        let (children, root) = load::trace(35 << 40, number);
+        load::request([children, vec![root]].concat())
+    };
+    let send = |server: &Server, number| wait(Grpc::new(&server.grpc()).traces(request(number)));
+    send(&server, 1).expect("acknowledged");
+    server.drain(Duration::from_secs(30));
+    // The log's folder is none any more: the next segment cannot be begun.
+    let (log, away) = (server.data().join("wal"), server.data().join("away"));
+    std::fs::rename(&log, &away).expect("moved");
+    std::fs::write(&log, "no folder").expect("written");
+    assert!(send(&server, 2).is_err(), "acknowledged without a log");
+    let status = server.wait(Duration::from_secs(20));
+    assert_eq!(status.code(), Some(74), "{}", server.said());
+    std::fs::remove_file(&log).expect("removed");
+    std::fs::rename(&away, &log).expect("moved");
+    server.restart();
+    send(&server, 2).expect("acknowledged");
+    server.drain(Duration::from_secs(30));
+    let rows = rows::parse(&rows::lines_below(&server.data().join("events")));
+    assert_eq!(rows.len(), 8, "two traces, once each");
     assert!(server.stop().success());
 }
 

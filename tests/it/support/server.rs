@@ -219,6 +219,11 @@ impl Server {
         self.child.wait(limit)
     }
 
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(&mut self, limit: Duration) -> ExitStatus {
+        self.child.wait(limit)
+    }
+
     fn wait_for(&mut self, page: &str) {
         until("the server to start", START, || {
             if let Some(status) = self.child.ended() {
