@@ -106,7 +106,7 @@ fn both(world: &World, names: &[&str], how: usize) -> u64 {
         let file = path.file_name().unwrap().to_string_lossy();
         names.contains(&file.strip_suffix(".copy").unwrap_or(&file))
     };
-    let last = all.iter().filter(is_named).next_back().and_then(|path| path.parent()).unwrap();
+    let last = all.iter().rfind(is_named).and_then(|path| path.parent()).unwrap();
     all.iter().filter(is_named).filter(|path| path.starts_with(last)).for_each(|path| damage(world, path, how));
     last.file_name().unwrap().to_string_lossy().parse().unwrap()
 }

@@ -223,7 +223,7 @@ fn a_trace_that_stays_open_over_hundreds_of_segments_costs_little_and_kills_do_n
             }
         }
         written += world.process().disk.written();
-        assert!(world.used() < segments * 5 << 10, "{} bytes on the disk", world.used());
+        assert!(world.used() < (segments * 5) << 10, "{} bytes on the disk", world.used());
         let factor = written as f64 / sent as f64;
         say!("{segments} segments, killed: {is_killed}: {written} bytes were written for {sent}: {factor:.2} times");
         assert!(factor < 7.0);

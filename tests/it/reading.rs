@@ -11,7 +11,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 /// A conversation of the golden runs, with tools.
@@ -70,6 +70,38 @@ fn faults_are_told(folder: &Path, lake: &str, files: &Path, s3: Option<&S3>) {
     good(with(folder, s3).args(["verify", lake, "--since", "2200-01-01"]));
     fs::write(one, bytes).expect("written");
     fs::rename(&away, two).expect("moved");
+    assert_eq!(verify().0, 0);
+
+    // An object that no manifest lists is a fault once it is old: its manifest may be on its way.
+    let stray = two.with_file_name("stray.parquet");
+    fs::copy(two, &stray).expect("copied");
+    let (code, out, _) = verify();
+    assert!(code == 0 && out.contains("1 objects are younger than 15 minutes"), "{code}: {out}");
+    let hour = SystemTime::now() - Duration::from_secs(3600);
+    fs::File::options().append(true).open(&stray).and_then(|file| file.set_modified(hour)).expect("older");
+    let (code, out, _) = verify();
+    assert!(code == 1 && out.contains("stray.parquet: no manifest lists it"), "{code}: {out}");
+    fs::remove_file(&stray).expect("removed");
+
+    // A manifest that says something else than what is there.
+    let manifests = files_below(&files.join("_commits"));
+    let manifest = manifests.iter().find(|path| path.extension().is_some_and(|end| end == "json")).expect("one");
+    let good = fs::read(manifest).expect("readable");
+    let says = |change: fn(&mut Value)| {
+        let mut other: Value = serde_json::from_slice(&good).expect("JSON");
+        change(&mut other);
+        fs::write(manifest, other.to_string()).expect("written");
+        let (code, out, _) = verify();
+        assert_eq!(code, 1, "{out}");
+        fs::write(manifest, &good).expect("written");
+        out
+    };
+    let rows = says(|manifest| manifest["files"][0]["rows"] = json!(12345));
+    assert!(rows.contains("rows, the manifest says 12345"), "{rows}");
+    let chain = says(|manifest| manifest["previous"] = json!(0));
+    assert!(chain.contains("whose manifest is missing"), "{chain}");
+    let books = says(|manifest| manifest["accounting"]["received"] = json!(99_999));
+    assert!(books.contains("do not balance"), "{books}");
     assert_eq!(verify().0, 0);
 }
 

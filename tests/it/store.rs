@@ -332,7 +332,7 @@ fn flipped_bits_beside_the_log_cost_nothing() {
             let name = format!("{name}{copy}");
             let is_named = |path: &&PathBuf| path.file_name().is_some_and(|file| file.to_string_lossy() == name);
             let files = files_below(&server.data());
-            if let Some(path) = files.iter().filter(is_named).next_back() {
+            if let Some(path) = files.iter().rfind(is_named) {
                 let mut bytes = std::fs::read(path).expect("readable");
                 let middle = bytes.len() / 2;
                 bytes[middle] ^= 16;
