@@ -9,7 +9,8 @@
 //! | `feedback_survey` | feedback |
 //! | anything else | a line |
 //!
-//! A call's record and its span share `details.request_id`. Source: names in the 2.1 binary, its documentation.
+//! With both signals on a call and a tool's run are told twice: record and span share `request_id` or `tool_use_id`.
+//! Source: names in the 2.1 binary, its documentation.
 
 use super::Dialect;
 use super::attributes::Attributes;
@@ -97,6 +98,7 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
         draft.model().response_id.get_or_insert_with(|| id.to_owned());
     }
     request_id(source, draft);
+    coding::shared(draft, "request", &[source.peek("request_id")]);
     draft.usage(&source.attributes, || counts(&source.attributes, &source.notes));
     if let Some(usd) = source.number("cost_usd") {
         draft.cost(usd, "cost_usd");
@@ -127,6 +129,8 @@ fn tool(source: &Source<'_>, draft: &mut Draft) {
     draft.kind(event_type::TOOL_EXECUTION);
     let attributes = &source.attributes;
     let latency_ms = coding::duration(source, draft, "duration_ms");
+    coding::shared(draft, "tool", &[source.peek("tool_use_id")]);
+    coding::shared(draft, "tool", &[source.peek("prompt.id"), source.peek("tool_name")]);
     let failed = coding::success(source) == Some(false);
     let output = source.event("tool.output");
     let result =

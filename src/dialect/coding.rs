@@ -33,6 +33,14 @@ pub(super) fn message(source: &Source<'_>, draft: &mut Draft, key: &str, role: &
     }
 }
 
+/// What a log record and the span of the same operation both say of it, if all of this is known.
+pub(super) fn shared(draft: &mut Draft, what: &str, said: &[Option<&str>]) {
+    let said: Option<Vec<&str>> = said.iter().copied().collect();
+    if let Some(said) = said.filter(|_| draft.shared.is_none()) {
+        draft.shared = Some(format!("{what} {}", said.join(" ")));
+    }
+}
+
 /// How long it took, in milliseconds.
 pub(super) fn duration(source: &Source<'_>, draft: &mut Draft, key: &str) -> Option<f64> {
     let millis = source.number(key).filter(|millis| *millis >= 0.0)?;

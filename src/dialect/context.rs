@@ -95,6 +95,10 @@ fn metadata<'a>(source: &Source<'a>, draft: &mut Draft) -> Metadata<'a> {
             Some(text) => decoded(text, *encoded),
             None => any_node(any),
         };
+        // What was not set is written as an empty text: no metadata, and left where it stands.
+        if matches!(value, Node::Null) || value.as_str() == Some("") {
+            continue;
+        }
         draft.metadata.push((name.to_owned(), if *encoded { value.json() } else { any_json(any) }));
         source.attributes.mark_place(place);
         metadata.entries.push(Entry { carrier, key: Cow::Borrowed(name), value });

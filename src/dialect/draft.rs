@@ -46,6 +46,8 @@ pub(super) struct Draft {
     pub metadata: Vec<(String, String)>,
     /// Tells the request parameters that nobody set, where a producer writes such.
     pub unset: Option<fn(&str, &AnyValue) -> bool>,
+    /// Where a library tells one operation by a span and by a log record: what both say, and of no other operation.
+    pub shared: Option<String>,
     /// Whether its links point to what it judges.
     pub judges_links: bool,
     kind: Option<&'static str>,
@@ -390,7 +392,7 @@ impl Draft {
             // The Responses API gives one answer, in several items: some tell each as if it were a choice.
             messages::as_one(&mut output, std::mem::take(&mut self.choices));
         }
-        calls_tools(&mut row, &mut output, &mut self.raw_reasons);
+        calls_tools(&mut row, &mut output, &mut self.choices, &mut self.raw_reasons);
         row.messages.extend(output);
         row.tools = self.tools.json();
         if !self.choices.is_empty() {
@@ -420,6 +422,7 @@ impl Draft {
             details: self.details,
             attributes,
             part: self.part,
+            waits_for: self.shared,
             ..Partial::default()
         }
     }

@@ -1,7 +1,8 @@
 //! Gemini CLI: log records, the conventions' record of each call, and spans whose messages are raw Gemini contents.
 //!
 //! A call is told by its span and by the record `gen_ai.client.inference.operation.details`; `api_response` repeats
-//! its numbers and is a line. Long texts are cut at 10,000 characters and say so. Source: `gemini-cli-core` 0.61.
+//! its numbers and is a line. A tool's run is told by its span and by a record, which share no id.
+//! Long texts are cut at 10,000 characters and say so. Source: `gemini-cli-core` 0.61.
 
 use super::Dialect;
 use super::coding;
@@ -95,6 +96,8 @@ fn text_part<'a>(thought: bool, text: String) -> Node<'a> {
 }
 
 fn tool_span(source: &Source<'_>, draft: &mut Draft) {
+    let session = source.peek("gen_ai.conversation.id").or_else(|| source.peek("session.id"));
+    coding::shared(draft, "tool", &[session, source.peek("gen_ai.tool.name")]);
     let attributes = &source.attributes;
     draft.tool(|| {
         let text = |key: &str| attributes.text(key).map(str::to_owned);
@@ -158,6 +161,7 @@ fn numbers(source: &Source<'_>, draft: &mut Draft) {
 }
 
 fn tool_log(source: &Source<'_>, draft: &mut Draft) {
+    coding::shared(draft, "tool", &[source.peek("session.id"), source.peek("function_name")]);
     draft.kind(event_type::TOOL_EXECUTION);
     let attributes = &source.attributes;
     let latency_ms = coding::duration(source, draft, "duration_ms");

@@ -35,6 +35,7 @@ mod langsmith;
 mod litellm;
 mod llamaindex;
 mod logfire;
+mod lossy;
 mod mastra;
 mod messages;
 mod microsoft_ai;
@@ -237,6 +238,7 @@ fn draft(source: &Source<'_>, dialects: probe::Set, settings: &Settings) -> Draf
     context::read(source, &mut draft);
     status::read(source, &mut draft);
     gateway::settle(source, &mut draft, &settings.text_markers);
+    lossy::note(source, &mut draft);
     draft
 }
 

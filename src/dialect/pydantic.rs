@@ -9,6 +9,8 @@ use super::json::Node;
 use super::messages;
 use super::messages::Definitions;
 use super::source::Source;
+use super::usage::Counts;
+use super::usage::Scheme;
 use crate::event::ToolExecution;
 use crate::event::event_type;
 
@@ -102,8 +104,23 @@ fn agent(source: &Source<'_>, draft: &mut Draft) {
     }
     draft.system_from(&source.attributes, &source.notes, "gen_ai.system_instructions");
     draft.detail_from(&source.attributes, "final_result", "final_result");
+    draft.usage(&source.attributes, || aggregated(source));
     if let Some(name) = source.text("model_name") {
         draft.model().request.get_or_insert_with(|| name.to_owned());
+    }
+}
+
+/// What all calls of a run used together: a name of its own keeps it from being added to theirs.
+fn aggregated(source: &Source<'_>) -> Counts {
+    let count = |name: &str| source.attributes.count(&format!("gen_ai.aggregated_usage.{name}"), &source.notes);
+    Counts {
+        input: count("input_tokens"),
+        output: count("output_tokens"),
+        cached: count("cache_read.input_tokens").or_else(|| count("details.cache_read_tokens")),
+        written: count("cache_creation.input_tokens").or_else(|| count("details.cache_write_tokens")),
+        reasoning: count("details.reasoning_tokens"),
+        scheme: Scheme::Inclusive,
+        ..Counts::default()
     }
 }
 
@@ -212,6 +229,22 @@ mod tests {
         assert_eq!(row(&run).event_type, event_type::AGENT_INVOCATION);
         assert_eq!(row(&run).agent.as_ref().unwrap().name.as_deref(), Some("weather"));
         assert_eq!((row(&run).messages.len(), row(&run).input_message_count), (2, Some(1)));
+        let run = read_span(
+            "pydantic-ai",
+            a_span(
+                "invoke_agent weather",
+                json!({
+                    "gen_ai.operation.name": "invoke_agent", "gen_ai.aggregated_usage.input_tokens": 114,
+                    "gen_ai.aggregated_usage.output_tokens": 42, "gen_ai.aggregated_usage.details.reasoning_tokens": 7,
+                }),
+            ),
+        );
+        let tokens = row(&run).tokens.as_ref().unwrap();
+        assert_eq!(
+            (tokens.prompt_tokens, tokens.completion_tokens, tokens.reasoning_tokens),
+            (Some(114), Some(42), Some(7))
+        );
+        assert!(left(&run).is_empty());
         let tool = read_span(
             "pydantic-ai",
             a_span(

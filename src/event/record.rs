@@ -53,7 +53,7 @@ pub struct Head {
     pub response: u64,
     /// Hash of the source's own id, 0 without one.
     pub own: u64,
-    /// Hash of the id that it waits for, 0 without one.
+    /// Hash of the id that it waits for or shares with another telling, 0 without one.
     pub waits_for: u64,
 }
 
@@ -105,6 +105,16 @@ impl Head {
             response: hash(row.and_then(|row| row.model.as_ref()).and_then(|model| model.response_id.as_deref())),
             own: hash(row.map(|row| row.event_id.as_str())),
             waits_for: hash(partial.waits_for.as_deref()),
+        }
+    }
+
+    /// Of a log record without a trace: a hash of what the span of the same operation says too. 0 where it tells
+    /// nothing that a span may tell.
+    pub fn shared(&self) -> u64 {
+        match (self.kind, self.trace) {
+            (Kind::Log, None) if self.waits_for != 0 => self.waits_for,
+            (Kind::Log, None) if self.is_call => self.response,
+            _ => 0,
         }
     }
 

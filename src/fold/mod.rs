@@ -709,10 +709,11 @@ fn mark_clash(record: &mut Record) {
 
 /// What a record is grouped under while it waits; `None` for one that waits for nothing.
 fn waits_as(envelope: &Envelope, head: &Head) -> Option<[u8; 16]> {
-    head.trace.or_else(|| (head.waits_for != 0).then(|| awaited(envelope, head.waits_for)))
+    let waits_for = if head.kind == Kind::Log { head.shared() } else { head.waits_for };
+    head.trace.or_else(|| (waits_for != 0).then(|| awaited(envelope, waits_for)))
 }
 
-/// The group of posted events that wait for one another.
+/// The group of posted events that wait for one another, or of log records that a span may tell too.
 fn awaited(envelope: &Envelope, waits_for: u64) -> [u8; 16] {
     let mut hasher = Xxh3::new();
     hasher.update(envelope.door.as_bytes());

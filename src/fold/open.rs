@@ -15,6 +15,24 @@ use std::collections::HashSet;
 const RECORD_MEMORY: usize = 192;
 const TRACE_MEMORY: usize = 256;
 
+/// Nanoseconds by which a log record may come before the start or after the end of the operation that it tells: it
+/// is written when the operation has ended.
+const EARLY: u64 = 1_000_000_000;
+const LATE: u64 = 5_000_000_000;
+
+/// How many spans that say the same as a log record are weighed against it.
+const WEIGHED: usize = 4;
+
+/// Whether a log record of this time may tell an operation of these times.
+pub(super) fn may_tell(time: u64, start_ns: u64, end_ns: u64) -> bool {
+    start_ns <= time.saturating_add(EARLY) && time <= end_ns.saturating_add(LATE)
+}
+
+/// The earliest end of an operation that a log record of this time may tell.
+pub(super) fn earliest_end(time: u64) -> u64 {
+    time.saturating_sub(LATE)
+}
+
 /// Who a record belongs to and what it is grouped under.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TraceKey {
@@ -76,6 +94,7 @@ pub struct OpenRecord {
 impl OpenRecord {
     /// What the index keeps of a record.
     pub fn new(place: Place, sequence: u64, arrival: u64, resend_key: u128, head: &Head) -> Self {
+        let shared = head.shared();
         Self {
             place,
             sequence,
@@ -88,11 +107,16 @@ impl OpenRecord {
             response: if head.is_call { head.response } else { 0 },
             start_ns: head.start_ns,
             end_ns: head.end_ns,
-            own: head.own,
-            waits_for: head.waits_for,
+            own: if shared == 0 { head.own } else { shared },
+            waits_for: if shared == 0 { head.waits_for } else { shared },
             is_call: head.is_call,
             clashes: false,
         }
+    }
+
+    /// Whether it is a log record without a trace that waits for the span of what it tells.
+    fn is_loose(&self) -> bool {
+        self.kind == Kind::Log && self.own != 0
     }
 
     fn overlaps(&self, other: &Self) -> bool {
@@ -136,6 +160,9 @@ impl OpenTrace {
         }
         if let Some(root) = self.spans().filter(|span| span.parent.is_none()).map(|span| span.arrival).min() {
             return Some(root);
+        }
+        if let Some(loose) = self.records.iter().filter(|record| record.is_loose()).map(|record| record.arrival).min() {
+            return Some(loose);
         }
         if self.records.iter().any(|record| record.kind == Kind::Posted) {
             return self.answered_at();
@@ -363,7 +390,7 @@ impl Open {
             return Vec::new();
         }
         let twins = self.twins();
-        if close == Close::ByRule {
+        if close != Close::End {
             self.postpone(&mut due, &twins, now, patience);
         }
         self.take(&due, &twins)
@@ -388,11 +415,12 @@ impl Open {
         deadlines.min().filter(|deadline| *deadline != u64::MAX)
     }
 
-    /// Pairs of traces that tell one call: same response, intervals that overlap.
+    /// Pairs of traces that tell one call: same response, intervals that overlap; and log records without a trace
+    /// with the traces of the spans that tell the same.
     fn twins(&self) -> Vec<(TraceKey, TraceKey)> {
         type Told<'a> = Vec<(&'a TraceKey, &'a OpenRecord)>;
         let mut calls: HashMap<(&str, &str, u64), Told<'_>> = HashMap::new();
-        for (key, record) in self.records().filter(|(_, record)| record.response != 0) {
+        for (key, record) in self.records().filter(|(_, record)| record.response != 0 && !record.is_loose()) {
             calls.entry((&key.tenant, &key.prefix, record.response)).or_default().push((key, record));
         }
         let mut twins = BTreeSet::new();
@@ -409,7 +437,32 @@ impl Open {
                 }
             }
         }
+        self.spans_of_loose(&mut twins);
         twins.into_iter().collect()
+    }
+
+    fn spans_of_loose(&self, twins: &mut BTreeSet<(TraceKey, TraceKey)>) {
+        let loose: Vec<_> = self.records().filter(|(_, record)| record.is_loose()).collect();
+        if loose.is_empty() {
+            return;
+        }
+        type Told<'a> = Vec<(u64, &'a TraceKey, &'a OpenRecord)>;
+        let mut spans: HashMap<(&str, &str, u64), Told<'_>> = HashMap::new();
+        for (key, span) in self.records().filter(|(_, record)| record.kind == Kind::Span) {
+            let ids = [span.waits_for, if span.response == span.waits_for { 0 } else { span.response }];
+            for id in ids.into_iter().filter(|id| *id != 0) {
+                spans.entry((&key.tenant, &key.prefix, id)).or_default().push((span.end_ns, key, span));
+            }
+        }
+        spans.values_mut().for_each(|told| told.sort_by_key(|(end, key, _)| (*end, *key)));
+        for (key, record) in loose {
+            let told =
+                spans.get(&(key.tenant.as_str(), key.prefix.as_str(), record.waits_for)).map_or(&[][..], Vec::as_slice);
+            let first = told.partition_point(|(end, ..)| *end < earliest_end(record.start_ns));
+            let near =
+                told.iter().skip(first).filter(|(.., span)| may_tell(record.start_ns, span.start_ns, span.end_ns));
+            twins.extend(near.take(WEIGHED).map(|(_, of_span, _)| ((*of_span).clone(), key.clone())));
+        }
     }
 
     /// A finished trace waits for an open one that tells one of its calls, within its own patience.
@@ -500,6 +553,10 @@ pub struct Waiting {
 }
 
 fn ends(trace: &OpenTrace, patience: Patience) -> u64 {
+    if trace.records.iter().any(OpenRecord::is_loose) {
+        // More of it never comes: what it waits for is in another trace.
+        return trace.opened.saturating_add(patience.max_age);
+    }
     trace.last.saturating_add(patience.idle).min(trace.opened.saturating_add(patience.max_age))
 }
 
@@ -537,8 +594,8 @@ fn to_carry(key: &TraceKey, trace: &OpenTrace, known: usize, moved: Vec<carry::M
         parent: id(record.parent),
         parent_is_remote: record.parent_is_remote,
         response: record.response,
-        start_ns: if record.response == 0 { 0 } else { record.start_ns },
-        end_ns: if record.response == 0 { 0 } else { record.end_ns },
+        start_ns: if record.response | record.waits_for == 0 { 0 } else { record.start_ns },
+        end_ns: if record.response | record.waits_for == 0 { 0 } else { record.end_ns },
         own: record.own,
         waits_for: record.waits_for,
         is_call: record.is_call,

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use std::cell::Cell;
 use std::cell::RefCell;
 
+mod loose;
 mod posted;
 
 /// Earlier segments and entries, in memory.

@@ -7,22 +7,21 @@ use crate::event::Event;
 use crate::event::Message;
 use crate::event::json;
 
-/// An answer that calls tools ended for that, though Gemini's emitters and the Responses API say that it stopped.
-pub(super) fn calls_tools(row: &mut Event, output: &mut [Message], raw: &mut Vec<String>) {
+/// An answer that calls tools ended for that, though Gemini's emitters and the Responses API say that it stopped. The
+/// first reason is the first answer's.
+pub(super) fn calls_tools(row: &mut Event, output: &mut [Message], choices: &mut [Message], raw: &mut Vec<String>) {
     const STOP: &str = "stop";
-    for message in output.iter_mut().filter(|message| !message.tool_calls.is_empty()) {
+    for message in output.iter_mut().chain(choices).filter(|message| !message.tool_calls.is_empty()) {
         if message.finish_reason.as_deref() == Some(STOP) {
             message.finish_reason = Some("tool_calls".to_owned());
         }
     }
     let calls = output.last().is_some_and(|message| message.role == "assistant" && !message.tool_calls.is_empty());
     let Some(model) = row.model.as_mut().filter(|_| calls) else { return };
-    for reason in &mut model.finish_reasons {
-        if reason == STOP {
-            "tool_calls".clone_into(reason);
-            if raw.is_empty() {
-                raw.push(STOP.to_owned());
-            }
+    if let Some(reason) = model.finish_reasons.first_mut().filter(|reason| *reason == STOP) {
+        "tool_calls".clone_into(reason);
+        if raw.is_empty() {
+            raw.push(STOP.to_owned());
         }
     }
 }

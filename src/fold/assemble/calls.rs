@@ -11,6 +11,7 @@ use super::group::Node;
 use super::group::NodeId;
 use super::merge::halves;
 use super::merge::merge_spans;
+use super::retold;
 use crate::event::Entry;
 use crate::event::Envelope;
 use crate::event::Message;
@@ -60,6 +61,7 @@ pub(super) fn facts(group: &Group, node: &Node) -> LandedCall {
         output: output_hash(halves(&node.row).1),
         teller: group.tellers.get(&Arc::as_ptr(&node.envelope)).copied().unwrap_or_default(),
         failed: node.row.status.as_deref() == Some(status::ERROR) || node.row.error.is_some(),
+        shared: node.shared.clone().unwrap_or_default(),
     }
 }
 
@@ -98,7 +100,7 @@ fn tellers(group: &mut Group) {
 }
 
 /// Who tells by an envelope: one service's instrumentation.
-fn teller(envelope: &Envelope) -> u64 {
+pub(super) fn teller(envelope: &Envelope) -> u64 {
     #[derive(serde::Deserialize)]
     struct Resource<'a> {
         #[serde(borrow)]
@@ -142,17 +144,20 @@ fn push_without_spaces(said: &mut Vec<u8>, text: &str) {
     text.as_bytes().split(u8::is_ascii_whitespace).for_each(|word| said.extend_from_slice(word));
 }
 
+fn times(call: &Call) -> (u64, u64) {
+    (call.told.start_ns, call.told.end_ns)
+}
+
 /// How two spans of one trace stand to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kinship {
+pub(super) enum Kinship {
     /// One is an ancestor of the other.
     Line,
     Siblings,
     Others,
 }
 
-fn kinship(group: &Group, a: &Call, b: &Call) -> Kinship {
-    let (Some(a), Some(b)) = (a.id, b.id) else { return Kinship::Others };
+pub(super) fn kinship(group: &Group, a: NodeId, b: NodeId) -> Kinship {
     if group.ancestors(a).any(|id| id == b) || group.ancestors(b).any(|id| id == a) {
         return Kinship::Line;
     }
@@ -160,11 +165,12 @@ fn kinship(group: &Group, a: &Call, b: &Call) -> Kinship {
     if a.parent_span.is_some() && a.parent_span == b.parent_span { Kinship::Siblings } else { Kinship::Others }
 }
 
-/// Whether the times of two calls overlap by at least nine tenths of the shorter one, and of the longer one.
-fn overlap(a: &LandedCall, b: &LandedCall) -> (bool, bool) {
-    let length = |call: &LandedCall| call.end_ns.checked_sub(call.start_ns);
+/// Whether the times of two operations overlap by at least nine tenths of the shorter one, and of the longer one.
+/// Each with start and end.
+pub(super) fn overlap(a: (u64, u64), b: (u64, u64)) -> (bool, bool) {
+    let length = |(start, end): (u64, u64)| end.checked_sub(start);
     let (Some(length_a), Some(length_b)) = (length(a), length(b)) else { return (false, false) };
-    let (start, end) = (a.start_ns.max(b.start_ns), a.end_ns.min(b.end_ns));
+    let (start, end) = (a.0.max(b.0), a.1.min(b.1));
     let Some(both) = end.checked_sub(start) else { return (false, false) };
     let covers = |length: u64| u128::from(both) * 10 >= u128::from(length) * 9;
     (covers(length_a.min(length_b)), covers(length_a.max(length_b)))
@@ -176,7 +182,7 @@ fn bare(model: &str) -> &str {
 }
 
 /// Whether two names may be the same model's: equal, one dated and one not, or one not known.
-fn compatible(a: &LandedCall, b: &LandedCall) -> bool {
+pub(super) fn compatible(a: &LandedCall, b: &LandedCall) -> bool {
     let pair = |a: &str, b: &str| {
         let (a, b) = (bare(a), bare(b));
         a.is_empty() || b.is_empty() || a.starts_with(b) || b.starts_with(a)
@@ -196,7 +202,7 @@ fn is_same_call(group: &Group, a: &Call, b: &Call, kinship: Kinship) -> bool {
     if is_line && ended_early(a, b) {
         return true;
     }
-    let (of_shorter, of_longer) = overlap(&a.told, &b.told);
+    let (of_shorter, of_longer) = overlap(times(a), times(b));
     if !of_shorter || a.told.event_type != b.told.event_type {
         return false;
     }
@@ -256,7 +262,8 @@ fn within_traces(group: &Group, calls: &[Call], sets: &mut Sets) {
         for (place, a) in calls_of_trace.iter().enumerate() {
             let later = calls_of_trace.iter().skip(place + 1).take_while(|b| b.told.start_ns <= a.told.end_ns);
             for b in later {
-                if is_same_call(group, a, b, kinship(group, a, b)) && is_only_one_below(group, calls_of_trace, a, b) {
+                let kinship = a.id.zip(b.id).map_or(Kinship::Others, |(a, b)| kinship(group, a, b));
+                if is_same_call(group, a, b, kinship) && is_only_one_below(group, calls_of_trace, a, b) {
                     sets.unite(a.id, b.id);
                 }
             }
@@ -310,7 +317,7 @@ fn is_told_across(a: &Call, b: &Call) -> bool {
         && a.told.teller != b.told.teller
         && a.told.response_id == b.told.response_id
         && model(a) == model(b)
-        && overlap(&a.told, &b.told).0
+        && overlap(times(a), times(b)).0
 }
 
 /// Sets of nodes that tell one call.
@@ -431,7 +438,9 @@ fn landed(group: &Group, id: NodeId) -> Option<String> {
                     () if node.parent_span.is_some_and(|parent| parent == landed.parent) => Kinship::Siblings,
                     () => Kinship::Others,
                 };
-                node.span == Some(landed.span) || is_same_call(group, &call, &other, kinship)
+                node.span == Some(landed.span)
+                    || is_same_call(group, &call, &other, kinship)
+                    || retold::is_same(&call.told, landed)
             } else {
                 is_told_across(&call, &other)
             };

@@ -120,7 +120,7 @@ fn finish(node: &mut Node, prices: &Table) {
     set_times(node);
     set_status(node);
     if is_chat {
-        set_finish_reasons(&mut node.row);
+        set_finish_reasons(node);
     }
     set_usage(node, prices);
     set_links(node);
@@ -207,8 +207,31 @@ fn set_status(node: &mut Node) {
     row.status = known.map(str::to_owned);
 }
 
-/// The reason stands on the model and on the answer; where only one of them has it, both do.
-fn set_finish_reasons(row: &mut Event) {
+/// The reason stands on the model and on the answer; where only one of them has it, both do. An answer that calls
+/// tools ended for that, also where a record of its own says that it stopped.
+fn set_finish_reasons(node: &mut Node) {
+    share_finish_reason(&mut node.row);
+    let row = &mut node.row;
+    let answer = row.messages.len() - halves(row).1.len();
+    let is_stop = |reason: &String| reason == "stop";
+    let mut calls = false;
+    for message in row.messages.iter_mut().skip(answer).filter(|message| !message.tool_calls.is_empty()) {
+        calls = true;
+        if message.finish_reason.as_ref().is_some_and(is_stop) {
+            message.finish_reason = Some("tool_calls".to_owned());
+        }
+    }
+    let Some(model) = row.model.as_mut().filter(|_| calls) else { return };
+    if let Some(reason) = model.finish_reasons.first_mut().filter(|reason| is_stop(reason)) {
+        let raw = json::array([crate::event::json::string(reason)]);
+        "tool_calls".clone_into(reason);
+        if node.details.iter().all(|entry| entry.key != "finish_reasons_raw") {
+            node.details.push(Entry { key: "finish_reasons_raw".to_owned(), json: raw });
+        }
+    }
+}
+
+fn share_finish_reason(row: &mut Event) {
     let answer = row.messages.len() - halves(row).1.len();
     let Some(message) = row.messages.iter_mut().skip(answer).find(|message| message.role == "assistant") else {
         return;

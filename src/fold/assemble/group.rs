@@ -67,6 +67,8 @@ pub(super) struct Node {
     pub(super) details: Vec<Entry>,
     pub(super) attributes: Vec<Entry>,
     pub(super) links: Vec<Link>,
+    /// What the other record says too, where its library tells an operation by a span and by a log record.
+    pub(super) shared: Option<String>,
     pub(super) content: u128,
     /// Which one it is among equal records of its envelope.
     pub(super) ordinal: u32,
@@ -116,6 +118,7 @@ impl Node {
             details: partial.details,
             attributes: partial.attributes,
             links: partial.links,
+            shared: partial.waits_for,
             content,
             ordinal,
             record,

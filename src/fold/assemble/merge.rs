@@ -16,12 +16,16 @@ use crate::event::Message;
 use crate::event::Model;
 use crate::event::Tokens;
 use crate::event::ToolCall;
+use crate::event::ToolExecution;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The key of `details` under which other spans that told the same operation stand.
 const MERGED_SPANS: &str = "merged_spans";
+
+/// The same for log records that are no part of the operation but tell it whole.
+const MERGED_LOGS: &str = "merged_logs";
 
 /// Adds a top-level key to `details`. An array under this key grows by `value`'s elements.
 pub(super) fn add_to_array(entries: &mut Vec<Entry>, key: &str, value: String) {
@@ -269,6 +273,11 @@ fn fill_facts(row: &mut Event, other: &mut Event, rest: &mut Object) {
     }
     if row.tool_executions.is_empty() {
         row.tool_executions = std::mem::take(&mut other.tool_executions);
+    } else if let ([run], [told]) = (row.tool_executions.as_mut_slice(), other.tool_executions.as_mut_slice()) {
+        let untold = fill_run(run, std::mem::take(told));
+        if untold != ToolExecution::default() {
+            rest.array("tool_executions", [json::execution(&untold).close()]);
+        }
     } else if row.tool_executions != other.tool_executions {
         rest.array("tool_executions", other.tool_executions.iter().map(|one| json::execution(one).close()));
     }
@@ -297,6 +306,21 @@ fn fill_facts(row: &mut Event, other: &mut Event, rest: &mut Object) {
     }
 }
 
+/// Takes into a run what it lacks, and gives back what the other telling says differently.
+fn fill_run(run: &mut ToolExecution, other: ToolExecution) -> ToolExecution {
+    ToolExecution {
+        call_id: take(&mut run.call_id, other.call_id),
+        name: take_text(&mut run.name, other.name).unwrap_or_default(),
+        r#type: take(&mut run.r#type, other.r#type),
+        status: take(&mut run.status, other.status),
+        latency_ms: take(&mut run.latency_ms, other.latency_ms),
+        arguments: take(&mut run.arguments, other.arguments),
+        result: take(&mut run.result, other.result),
+        error: take(&mut run.error, other.error),
+        span_id: take(&mut run.span_id, other.span_id),
+    }
+}
+
 fn fill_entries(entries: &mut Vec<Entry>, other: Vec<Entry>, name: &str, rest: &mut Object) {
     if other.is_empty() {
         return;
@@ -309,21 +333,23 @@ fn fill_entries(entries: &mut Vec<Entry>, other: Vec<Entry>, name: &str, rest: &
         match told.get(entry.key.as_str()) {
             None => fresh.push(entry),
             Some(json) if *json == entry.json => {}
-            Some(_) if entry.key == MERGED_SPANS => lists.push(entry.json),
+            Some(_) if matches!(entry.key.as_str(), MERGED_SPANS | MERGED_LOGS) => lists.push(entry),
             Some(_) => untold.json(&entry.key, &entry.json),
         }
     }
     entries.append(&mut fresh);
     for list in lists {
-        let items = list.trim().trim_start_matches('[').trim_end_matches(']');
-        add_to_array(entries, MERGED_SPANS, items.to_owned());
+        let json = list.json.trim();
+        let items = json.strip_prefix('[').and_then(|json| json.strip_suffix(']')).unwrap_or(json);
+        add_to_array(entries, &list.key, items.to_owned());
     }
     rest.object(name, untold);
 }
 
-/// Makes the row of one span tell what another span says of the same operation. The other one goes on handing its
-/// context down; what only it says stands in `details.merged_spans`.
+/// Makes the row of one span tell what another span, or a log record, says of the same operation. The other one goes
+/// on handing its context down; what only it says stands in `details.merged_spans` or `details.merged_logs`.
 pub(super) fn merge_spans(group: &mut Group, into: NodeId, from: NodeId) {
+    let from_span = group.nodes[from].is_span();
     let other = &mut group.nodes[from];
     let mut told = Object::new();
     let row = std::mem::take(&mut other.row);
@@ -347,7 +373,7 @@ pub(super) fn merge_spans(group: &mut Group, into: NodeId, from: NodeId) {
     let node = &mut group.nodes[into];
     let rest = fill(node, other_facts);
     told.all_of(&rest);
-    add_to_array(&mut node.details, MERGED_SPANS, told.close());
+    add_to_array(&mut node.details, if from_span { MERGED_SPANS } else { MERGED_LOGS }, told.close());
     node.merged.push(record);
     node.merged.append(&mut merged);
     node.links.append(&mut links);

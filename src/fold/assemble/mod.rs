@@ -14,6 +14,8 @@
 //! | `join` | puts log records on the span whose call they tell |
 //! | `relation` | decides what a dialect left to the tree: parts of a parent, outer calls |
 //! | `calls` | finds spans that tell one model call, within a trace and across traces |
+//! | `retold` | gives log records that tell a call or a tool's run once more to its span |
+//! | `runs` | makes one run of a tool of two spans that tell a half of it each |
 //! | `merge` | makes one node of two that tell one operation, and keeps what the other one said |
 //! | `context` | lets conversation, user, agent and graph flow down, and keeps unknown ancestors |
 //! | `tools` | pairs tool runs with the calls that asked for them |
@@ -34,6 +36,8 @@ mod json;
 mod merge;
 mod posted;
 mod relation;
+mod retold;
+mod runs;
 #[cfg(test)]
 mod tests;
 mod tombstone;
@@ -110,6 +114,8 @@ pub fn assemble(mut told: Vec<Told>, traces: &[Trace<'_>], settings: &Settings) 
     join::logs_to_spans(&mut group);
     relation::settle(&mut group);
     calls::merge_tellings(&mut group);
+    runs::merge_halves(&mut group);
+    retold::give_to_spans(&mut group);
     context::flow_down(&mut group);
     tools::pair(&mut group);
     finish::rows(group, &settings.prices)

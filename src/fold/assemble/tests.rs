@@ -23,6 +23,7 @@ mod context;
 mod late;
 mod logs;
 mod order;
+mod retold;
 mod rows;
 mod tools;
 

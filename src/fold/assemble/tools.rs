@@ -194,7 +194,7 @@ fn nearness(group: &Group, call: NodeId, above_run: &[NodeId]) -> usize {
 }
 
 /// Whether two arguments are the same JSON; none where one is not stated. A single argument may stand alone.
-fn same_arguments(run: Option<&str>, request: Option<&str>) -> Option<bool> {
+pub(super) fn same_arguments(run: Option<&str>, request: Option<&str>) -> Option<bool> {
     let (run, request) = (run?, request?);
     if run == request {
         return Some(true);

@@ -182,3 +182,22 @@ fn hex(bytes: &[u8]) -> Value {
     }
     text(&digits)
 }
+
+/// Plain JSON as a list of attributes.
+pub(crate) fn plain(object: &Value) -> Value {
+    let entries = object.as_object().expect("an object");
+    entries.iter().map(|(key, value)| json!({ "key": key, "value": plain_value(value) })).collect()
+}
+
+/// Plain JSON as a value of its type.
+pub(crate) fn plain_value(value: &Value) -> Value {
+    match value {
+        Value::Null => json!({}),
+        Value::Bool(truth) => json!({ "boolValue": truth }),
+        Value::Number(number) if number.is_f64() => json!({ "doubleValue": number }),
+        Value::Number(number) => json!({ "intValue": number.to_string() }),
+        Value::String(text) => json!({ "stringValue": text }),
+        Value::Array(items) => json!({ "arrayValue": { "values": items.iter().map(plain_value).collect::<Value>() } }),
+        Value::Object(_) => json!({ "kvlistValue": { "values": plain(value) } }),
+    }
+}
