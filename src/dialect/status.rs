@@ -11,7 +11,7 @@ pub(super) const STATUS_ERROR: i32 = 2;
 
 /// Fills status and error of a span, where its dialect has not.
 pub(super) fn read(source: &Source<'_>, draft: &mut Draft) {
-    let error = error_of(source);
+    let error = error_of(source).or_else(|| if draft.has_kind() { refused(source) } else { None });
     if draft.row.error.is_none() {
         draft.row.error = error;
     }
@@ -68,6 +68,20 @@ fn error_of(source: &Source<'_>) -> Option<Error> {
             .map(|code| code.into_owned());
     }
     failed.then_some(error)
+}
+
+/// The status of HTTP where it is the only one that says that an operation failed.
+fn refused(source: &Source<'_>) -> Option<Error> {
+    const KEY: &str = "http.response.status_code";
+    if source.is_log || source.status_code == STATUS_OK {
+        return None;
+    }
+    let code = source.number(KEY)?;
+    if !(400.0..600.0).contains(&code) {
+        source.attributes.unmark(KEY);
+        return None;
+    }
+    Some(Error { code: Some(code.to_string()), ..Error::default() })
 }
 
 /// Whether the error's message says a status message, alone or after the error's type.

@@ -23,9 +23,9 @@ const LATE: u64 = 5_000_000_000;
 /// How many spans that say the same as a log record are weighed against it.
 const WEIGHED: usize = 4;
 
-/// Whether a log record of this time may tell an operation of these times.
+/// Whether a log record of this time may tell an operation of these times. 0 is a time that is not stated.
 pub(super) fn may_tell(time: u64, start_ns: u64, end_ns: u64) -> bool {
-    start_ns <= time.saturating_add(EARLY) && time <= end_ns.saturating_add(LATE)
+    time == 0 || start_ns <= time.saturating_add(EARLY) && time <= end_ns.saturating_add(LATE)
 }
 
 /// The earliest end of an operation that a log record of this time may tell.
@@ -149,6 +149,11 @@ impl OpenTrace {
         self.root_came || self.spans().any(|span| span.parent.is_none())
     }
 
+    /// Whether it holds log records without a trace: such never stand with others.
+    fn is_of_loose(&self) -> bool {
+        self.records.first().is_some_and(OpenRecord::is_loose)
+    }
+
     fn spans(&self) -> impl Iterator<Item = &OpenRecord> {
         self.records.iter().filter(|record| record.kind == Kind::Span && record.span.is_some())
     }
@@ -161,8 +166,8 @@ impl OpenTrace {
         if let Some(root) = self.spans().filter(|span| span.parent.is_none()).map(|span| span.arrival).min() {
             return Some(root);
         }
-        if let Some(loose) = self.records.iter().filter(|record| record.is_loose()).map(|record| record.arrival).min() {
-            return Some(loose);
+        if self.is_of_loose() {
+            return Some(self.opened);
         }
         if self.records.iter().any(|record| record.kind == Kind::Posted) {
             return self.answered_at();
@@ -553,7 +558,7 @@ pub struct Waiting {
 }
 
 fn ends(trace: &OpenTrace, patience: Patience) -> u64 {
-    if trace.records.iter().any(OpenRecord::is_loose) {
+    if trace.is_of_loose() {
         // More of it never comes: what it waits for is in another trace.
         return trace.opened.saturating_add(patience.max_age);
     }

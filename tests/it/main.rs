@@ -29,3 +29,4 @@ mod seeds;
 mod store;
 mod support;
 mod telemetry;
+mod traps;
