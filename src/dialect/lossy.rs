@@ -24,7 +24,8 @@ pub(super) fn note(source: &Source<'_>, draft: &mut Draft) {
     let scope = source.scope.name;
     let of_official_openai = ["opentelemetry.instrumentation.genai.openai", "opentelemetry.instrumentation.openai_v2"]
         .iter()
-        .any(|name| scope.starts_with(name));
+        .any(|name| scope.starts_with(name))
+        && source.peek("openai.api.type") != Some("chat_completions");
     let hides_reasoning = hides_reasoning(draft);
     let missing = match draft.row.dialect.as_str() {
         "openlit" if draft.has_input() => "openlit leaves out images and assistant turns without text",

@@ -389,7 +389,6 @@ fn judgements(source: &Source<'_>, draft: &mut Draft) {
         if let Some(first) = list.first().filter(|_| !draft.has_kind()) {
             let human = first.text("annotator_kind") == Some("HUMAN");
             draft.kind(if human { event_type::FEEDBACK } else { event_type::EVALUATION });
-            draft.judges_links = true;
             if human {
                 draft.row.feedback = Some(Feedback {
                     r#type: first.text("name").map(str::to_owned),
@@ -398,6 +397,7 @@ fn judgements(source: &Source<'_>, draft: &mut Draft) {
                 });
             }
         }
+        draft.judges_links |= draft.is(event_type::EVALUATION) || draft.is(event_type::FEEDBACK);
         if draft.detail(
             prefix.trim_end_matches('.').trim_start_matches("trace.").trim_start_matches("session."),
             Node::array(list).json(),

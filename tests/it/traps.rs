@@ -38,7 +38,7 @@ fn with(mut one: Value, more: Value) -> Value {
     one
 }
 
-/// The rows of spans and log records, each with its scope; they come in requests of their own.
+/// The rows of spans and log records, by span, each with its scope; they come in requests of their own.
 fn rows_of(spans: &[(&str, Value)], logs: &[(&str, Value)]) -> Vec<Row> {
     let folder = TempDir::new().unwrap();
     for (place, (scope, span)) in spans.iter().enumerate() {
@@ -52,7 +52,7 @@ fn rows_of(spans: &[(&str, Value)], logs: &[(&str, Value)]) -> Vec<Row> {
     let output = program().arg("convert").arg(folder.path()).args(["--to", "-"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut rows = rows::parse(std::str::from_utf8(&output.stdout).unwrap());
-    rows.sort_by_cached_key(|row| (row["timestamp"].to_string(), row["event_id"].to_string()));
+    rows.sort_by_cached_key(|row| (get(row, "span_id").to_string(), row["event_id"].to_string()));
     rows
 }
 

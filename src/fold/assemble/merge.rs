@@ -17,6 +17,7 @@ use crate::event::Model;
 use crate::event::Tokens;
 use crate::event::ToolCall;
 use crate::event::ToolExecution;
+use crate::event::status;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -371,6 +372,9 @@ pub(super) fn merge_spans(group: &mut Group, into: NodeId, from: NodeId) {
     let (record, received_at) = (other.record, other.received_at);
     let (mut merged, mut links) = (std::mem::take(&mut other.merged), std::mem::take(&mut other.links));
     let node = &mut group.nodes[into];
+    if !from_span {
+        take_failure(&mut node.row, &other_facts.row);
+    }
     let rest = fill(node, other_facts);
     told.all_of(&rest);
     add_to_array(&mut node.details, if from_span { MERGED_SPANS } else { MERGED_LOGS }, told.close());
@@ -378,6 +382,18 @@ pub(super) fn merge_spans(group: &mut Group, into: NodeId, from: NodeId) {
     node.merged.append(&mut merged);
     node.links.append(&mut links);
     node.received_at = node.received_at.max(received_at);
+}
+
+/// A span that says nothing of its end counts as well; a record that says that it failed knows better.
+fn take_failure(row: &mut Event, told: &Event) {
+    let failure = told.status.clone().filter(|status| !matches!(status.as_str(), status::OK | status::INCOMPLETE));
+    if failure.is_none() || row.status.as_deref() != Some(status::OK) {
+        return;
+    }
+    if let [run] = row.tool_executions.as_mut_slice() {
+        run.status.clone_from(&failure);
+    }
+    row.status = failure;
 }
 
 /// What a row states for those below it.

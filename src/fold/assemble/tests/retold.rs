@@ -52,6 +52,15 @@ fn a_run_told_by_a_record_too_is_paired_with_its_call_once() {
 }
 
 #[test]
+fn a_record_that_says_that_it_failed_knows_better_than_a_span_that_says_nothing() {
+    let run = tool(2, 9, 10, 60, "Bash").ran("toolu_1", "").with(|row| row.status = Some("ok".into()));
+    let again = ran_tool(record(event_type::TOOL_EXECUTION, 61, false), "Bash", "toolu_1", "");
+    let again = again.with(|row| row.status = Some("error".into()));
+    let row = row(&[run, again]);
+    assert_eq!((row.status.as_deref(), row.tool_executions[0].status.as_deref()), (Some("error"), Some("error")));
+}
+
+#[test]
 fn ids_that_come_again_go_to_the_span_that_ends_nearest() {
     // Mock servers and caches repeat ids.
     let call = |id, start, end| shares(chat(id, 9, start, end), "request r");
