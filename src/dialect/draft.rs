@@ -270,7 +270,8 @@ impl Draft {
         if self.row.model.as_ref().is_some_and(|model| !model.finish_reasons.is_empty()) {
             return;
         }
-        let words = attributes.words(key);
+        // A structured value is no word, and stays where it stands.
+        let words: Vec<_> = attributes.words(key).into_iter().filter(|word| !word.starts_with('{')).collect();
         if !words.is_empty() && words.iter().all(|word| value::finish_reason(word).is_some()) {
             attributes.mark(key);
         }

@@ -55,6 +55,8 @@ fn has_prompts(source: &Source<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::needless_pass_by_value, reason = "literals read better without a reference")]
+
     use crate::dialect::tests::*;
     use serde_json::Value;
     use serde_json::json;

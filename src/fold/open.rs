@@ -447,11 +447,11 @@ impl Open {
     }
 
     fn spans_of_loose(&self, twins: &mut BTreeSet<(TraceKey, TraceKey)>) {
+        type Told<'a> = Vec<(u64, &'a TraceKey, &'a OpenRecord)>;
         let loose: Vec<_> = self.records().filter(|(_, record)| record.is_loose()).collect();
         if loose.is_empty() {
             return;
         }
-        type Told<'a> = Vec<(u64, &'a TraceKey, &'a OpenRecord)>;
         let mut spans: HashMap<(&str, &str, u64), Told<'_>> = HashMap::new();
         for (key, span) in self.records().filter(|(_, record)| record.kind == Kind::Span) {
             let ids = [span.waits_for, if span.response == span.waits_for { 0 } else { span.response }];

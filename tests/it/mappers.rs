@@ -1,10 +1,14 @@
 //! The mappers hold against anything: one odd thing costs that thing only, and no bytes at all do harm.
 //!
-//! Odd things are nulls, unknown parts, foreign keys and values of a wrong type, put anywhere.
+//! Odd things are nulls, unknown parts, foreign keys and values of a wrong type, put anywhere: into attributes, into
+//! JSON texts and structured values in them, into bodies of log records, for names of spans and scopes.
 //!
 //! A record of a golden case is changed in one place and read again. What it says is cut into units: each message,
 //! each column, each key of the details. Units that the change cannot concern must be what they were, and so must all
 //! other records of the request.
+//!
+//! These are the fuzz targets of the mappers and of the readers of requests too: bounded runs on the stable toolchain,
+//! seeded by the golden cases, a hundred times longer with `CHATLAKE_TEST_LONG=1`. A failure names its seed.
 
 use super::support::corpus::{self, Request, Run, Signal};
 use super::support::{long, say};
@@ -88,6 +92,36 @@ impl Body {
                 .flat_map(|scope| &mut scope.log_records)
                 .map(|record| vec![&mut record.attributes])
                 .collect(),
+        }
+    }
+
+    /// The bodies of its log records.
+    fn bodies(&mut self) -> Vec<(usize, &mut AnyValue)> {
+        let Self::Logs(request) = self else { return Vec::new() };
+        let scopes = request.resource_logs.iter_mut().flat_map(|resource| &mut resource.scope_logs);
+        let records = scopes.flat_map(|scope| &mut scope.log_records).enumerate();
+        records.filter_map(|(place, record)| Some((place, record.body.as_mut()?))).collect()
+    }
+
+    /// The names of its spans, or of the events that its log records tell, and those of its scopes.
+    fn names(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::Traces(request) => {
+                let scopes = request.resource_spans.iter_mut().flat_map(|resource| &mut resource.scope_spans);
+                let names = scopes.flat_map(|of_scope| {
+                    let spans = of_scope.spans.iter_mut().map(|span| &mut span.name);
+                    of_scope.scope.iter_mut().map(|scope| &mut scope.name).chain(spans)
+                });
+                names.collect()
+            }
+            Self::Logs(request) => {
+                let scopes = request.resource_logs.iter_mut().flat_map(|resource| &mut resource.scope_logs);
+                let names = scopes.flat_map(|of_scope| {
+                    let records = of_scope.log_records.iter_mut().map(|record| &mut record.event_name);
+                    of_scope.scope.iter_mut().map(|scope| &mut scope.name).chain(records)
+                });
+                names.collect()
+            }
         }
     }
 }
@@ -234,6 +268,68 @@ fn change_text(list: &mut [KeyValue], random: &mut Random) -> Option<(usize, Str
     Some((number, value.to_string(), (format!("{key}: {words}"), limit)))
 }
 
+/// A value of another type than a producer would write.
+fn odd_value(random: &mut Random) -> Option<any_value::Value> {
+    let odd = KeyValue { key: "odd".to_owned(), value: None, ..KeyValue::default() };
+    let odd = [
+        None,
+        Some(any_value::Value::IntValue(7)),
+        Some(any_value::Value::DoubleValue(f64::NAN)),
+        Some(any_value::Value::BoolValue(true)),
+        Some(any_value::Value::BytesValue(vec![0xff])),
+        Some(any_value::Value::StringValue(String::new())),
+        Some(any_value::Value::ArrayValue(ArrayValue { values: vec![AnyValue { value: None }] })),
+        Some(any_value::Value::KvlistValue(KeyValueList { values: vec![odd] })),
+    ];
+    odd[random.below(odd.len())].clone()
+}
+
+/// A place in a structured value that can be changed.
+fn place_in_any<'v>(any: &'v mut AnyValue, random: &mut Random) -> &'v mut AnyValue {
+    let inner = match &any.value {
+        Some(any_value::Value::ArrayValue(list)) => list.values.len(),
+        Some(any_value::Value::KvlistValue(map)) => map.values.len(),
+        _ => 0,
+    };
+    if inner == 0 || random.below(4) == 0 {
+        return any;
+    }
+    let number = random.below(inner);
+    match &mut any.value {
+        Some(any_value::Value::ArrayValue(list)) => place_in_any(&mut list.values[number], random),
+        Some(any_value::Value::KvlistValue(map)) => {
+            place_in_any(map.values[number].value.get_or_insert_default(), random)
+        }
+        _ => unreachable!("it has no places"),
+    }
+}
+
+/// Changes one place of a structured value. None where it is none.
+fn change_any(any: &mut AnyValue, random: &mut Random) -> Option<Change> {
+    if !matches!(any.value, Some(any_value::Value::ArrayValue(_) | any_value::Value::KvlistValue(_))) {
+        return None;
+    }
+    Some(match &mut place_in_any(any, random).value {
+        Some(any_value::Value::ArrayValue(list)) => {
+            let at = random.below(list.values.len() + 1);
+            list.values.insert(at, AnyValue { value: None });
+            (format!("a null at {at} of a list"), 1)
+        }
+        Some(any_value::Value::KvlistValue(map)) => {
+            let value = Some(AnyValue { value: odd_value(random) });
+            let words = format!("a foreign key with {value:?}");
+            map.values.push(KeyValue { key: "unheard_of".to_owned(), value, ..KeyValue::default() });
+            (words, 2)
+        }
+        other => {
+            let odd = odd_value(random);
+            let words = format!("{other:?} replaced by {odd:?}");
+            *other = odd;
+            (words, CONCERNED)
+        }
+    })
+}
+
 /// Writes the attribute's JSON as the change will be written, so that only the change differs.
 fn rewrite(list: &mut [KeyValue], number: usize) {
     if let Some(AnyValue { value: Some(any_value::Value::StringValue(text)) }) = &mut list[number].value {
@@ -286,6 +382,76 @@ fn one_odd_thing_costs_that_thing_only() {
     }
     say(&format!("{changed} odd things, each in one place"));
     assert!(changed > CHANGES / 4, "{changed}");
+}
+
+/// The goldens' requests.
+fn bodies() -> Vec<(String, Body)> {
+    let runs = corpus::golden();
+    let of = |run: &Run| run.requests.iter().map(|request| (run.name.clone(), Body::of(request))).collect::<Vec<_>>();
+    runs.iter().flat_map(of).collect()
+}
+
+/// That all records but one say what they said.
+#[track_caller]
+fn assert_others(before: &[Partial], after: &[Partial], record: usize, words: &str) {
+    assert_eq!(before.len(), after.len(), "{words}");
+    for (place, (one, other)) in before.iter().zip(after).enumerate().filter(|(place, _)| *place != record) {
+        // Numbers that are none are not equal to themselves.
+        assert_eq!(format!("{one:?}"), format!("{other:?}"), "{words}: record {place}");
+    }
+}
+
+#[test]
+fn one_odd_thing_in_a_structured_value_or_a_body_costs_that_thing_only() {
+    let bodies = bodies();
+    let mut changed = 0u64;
+    for seed in 0..if long() { CHANGES_IN_LONG_MODE } else { CHANGES } {
+        let random = &mut Random(seed);
+        let (name, body) = &bodies[random.below(bodies.len())];
+        let mut after = body.clone();
+        let (record, change) = if random.below(2) == 0 {
+            let mut found = after.bodies();
+            let number = random.below(found.len());
+            let Some((record, any)) = found.get_mut(number) else { continue };
+            (*record, change_any(any, random))
+        } else {
+            let mut records = after.records();
+            let record = random.below(records.len());
+            let Some(list) = records.get_mut(record).and_then(|lists| lists.first_mut()) else { continue };
+            let number = random.below(list.len());
+            let Some(any) = list.get_mut(number).and_then(|one| one.value.as_mut()) else { continue };
+            (record, change_any(any, random))
+        };
+        let Some((words, limit)) = change else { continue };
+        changed += 1;
+        let words = format!("{name}, seed {seed}: {words}");
+        let (before, after) = (body.read(), after.read());
+        assert_others(&before, &after, record, &words);
+        let lost = lost(&before[record], &after[record]);
+        let messages = lost.iter().filter(|unit| unit.starts_with("message ")).count();
+        assert!(lost.len() <= limit && messages <= 1, "{words}: {lost:#?}");
+    }
+    say(&format!("{changed} odd things in structured values"));
+    assert!(changed > CHANGES / 50, "{changed}");
+}
+
+#[test]
+fn an_odd_name_costs_its_own_records_only() {
+    let bodies = bodies();
+    for seed in 0..if long() { CHANGES_IN_LONG_MODE } else { CHANGES / 4 } {
+        let random = &mut Random(seed);
+        let (name, body) = &bodies[random.below(bodies.len())];
+        let mut after = body.clone();
+        let odd = ["", "\0", "\u{202e}odd", "{\"a\":", "execute_tool ", "chat", "gen_ai.choice", "ai.toolCall"];
+        let odd = odd[random.below(odd.len())];
+        let mut names = after.names();
+        let number = random.below(names.len());
+        let Some(one) = names.get_mut(number) else { continue };
+        odd.clone_into(one);
+        let after = after.read();
+        assert_eq!(after.len(), body.read().len(), "{name}, seed {seed}: {odd:?}");
+        after.iter().for_each(|partial| assert_is_sound(seed, partial));
+    }
 }
 
 const FUZZED: u64 = 3_000;
@@ -380,4 +546,64 @@ fn anything_at_all_does_no_harm() {
             assert_is_sound(seed, &partial);
         }
     }
+}
+
+/// Breaks bytes: cut, one changed, a piece repeated, or a piece of others in the middle.
+fn broken_bytes(bytes: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..=random.below(4) {
+        let at = random.below(bytes.len() + 1);
+        match random.below(5) {
+            0 => bytes.truncate(at),
+            1 | 2 => {
+                let odd = b"{}[]\",:\\09eE-+.nutf\x00\xff\xc3\xed";
+                if let Some(one) = bytes.get_mut(at) {
+                    *one = odd[random.below(odd.len())];
+                }
+            }
+            3 => {
+                let piece: Vec<u8> = bytes.iter().copied().skip(at).take(random.below(64)).collect();
+                bytes.splice(at..at, piece);
+            }
+            _ => {
+                let from = random.below(other.len() + 1);
+                let piece: Vec<u8> = other.iter().copied().skip(from).take(random.below(256)).collect();
+                bytes.splice(at..at, piece);
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn broken_requests_are_refused_or_read_without_harm() {
+    let written: Vec<Request> = corpus::golden().into_iter().flat_map(|run| run.requests).collect();
+    let mut read = 0u64;
+    for seed in 0..if long() { FUZZED_IN_LONG_MODE } else { FUZZED } {
+        let random = &mut Random(seed);
+        let (one, other) = (&written[random.below(written.len())], &written[random.below(written.len())]);
+        let json = |request: &Request| match (request.json, Body::of(request)) {
+            (true, _) => request.body.clone(),
+            (false, Body::Traces(body)) => otlp_json::write_traces(&body).into_bytes(),
+            (false, Body::Logs(body)) => otlp_json::write_logs(&body).into_bytes(),
+        };
+        let is_json = random.below(2) == 0;
+        let bytes = if is_json {
+            broken_bytes(&json(one), &json(other), random)
+        } else {
+            broken_bytes(&one.clone().into_protobuf().body, &other.body, random)
+        };
+        let body = match (one.signal, is_json) {
+            (Signal::Traces, true) => otlp_json::traces(&bytes).ok().map(|read| Body::Traces(read.request)),
+            (Signal::Logs, true) => otlp_json::logs(&bytes).ok().map(|read| Body::Logs(read.request)),
+            (Signal::Traces, false) => ExportTraceServiceRequest::decode(bytes.as_slice()).ok().map(Body::Traces),
+            (Signal::Logs, false) => ExportLogsServiceRequest::decode(bytes.as_slice()).ok().map(Body::Logs),
+        };
+        for partial in body.iter().flat_map(Body::read) {
+            read += 1;
+            assert_is_sound(seed, &partial);
+        }
+    }
+    say(&format!("{read} records of broken requests"));
+    assert!(read > 0);
 }

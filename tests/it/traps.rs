@@ -3,6 +3,8 @@
 //! Numbers are those of the list of traps that the mappers were written against, by its chapters: placement (1 to 6),
 //! duplicates and aggregates (7 to 12), encoding (13 to 26), semantics (27 to 50).
 
+#![expect(clippy::needless_pass_by_value, reason = "literals read better without a reference")]
+
 use super::support::otlp_json::{plain, plain_value};
 use super::support::rows::{self, Row};
 use super::support::server::program;
@@ -391,6 +393,14 @@ fn trap_23_lists_come_in_four_encodings() {
             &json!(["stop"])
         );
     }
+}
+
+#[test]
+fn trap_23_a_structured_value_is_no_word_and_hides_none() {
+    let said = json!({"gen_ai.response.finish_reasons": {"odd": true}, "gen_ai.output.messages": "[{\"role\":\"assistant\",\"parts\":[],\"finish_reason\":\"stop\"}]"});
+    let row = chat(said);
+    assert_eq!(get(&row, "attributes/gen_ai.response.finish_reasons"), &json!({"odd": true}));
+    assert!(!get(&row, "model/finish_reasons").to_string().contains("odd"));
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! out), EXT is `pb` for protobuf and `json` for OTLP/JSON.
 
 use super::{project, shared};
+use chatlake::receiver::otlp_json;
+use prost::Message as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +33,18 @@ pub(crate) struct Request {
     /// Whether the body is OTLP/JSON; else it is protobuf.
     pub(crate) json: bool,
     pub(crate) body: Vec<u8>,
+}
+
+impl Request {
+    /// The same in protobuf.
+    pub(crate) fn into_protobuf(self) -> Self {
+        let body = match self.signal {
+            _ if !self.json => self.body,
+            Signal::Traces => otlp_json::traces(&self.body).expect("OTLP/JSON").request.encode_to_vec(),
+            Signal::Logs => otlp_json::logs(&self.body).expect("OTLP/JSON").request.encode_to_vec(),
+        };
+        Self { body, json: false, ..self }
+    }
 }
 
 /// A recorded run.
