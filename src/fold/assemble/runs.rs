@@ -75,5 +75,5 @@ fn is_half_of(group: &Group, one: NodeId, other: NodeId) -> bool {
     overlap((a.start_ns, a.end_ns), (b.start_ns, b.end_ns)).0
         && kinship(group, one, other) != Kinship::Others
         && same_arguments(arguments(a), arguments(b)) != Some(false)
-        && teller(a) != teller(b)
+        && teller(&a.envelope) != teller(&b.envelope)
 }
