@@ -6,7 +6,7 @@ fn record(id: u8, shared: Option<&str>) -> Partial {
     let row = Event { event_type: "chat.completion".into(), name: format!("record {id}"), ..Event::default() };
     Partial {
         kind: Kind::Log.into(),
-        row: Some(row),
+        row: Some(row.into()),
         start_ns: u64::from(id) + 10,
         waits_for: shared.map(str::to_owned),
         ..Partial::default()
