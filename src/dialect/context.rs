@@ -314,7 +314,7 @@ fn graph(source: &Source<'_>, draft: &mut Draft, metadata: &Metadata<'_>) {
         && let Some(entry) = metadata.get("langgraph_triggers")
     {
         graph.triggers = match &entry.value {
-            Node::Array(list) => list.items.iter().map(Node::plain).collect(),
+            Node::Array(list) => list.items.iter().filter(|item| !item.is_empty()).map(Node::plain).collect(),
             other => vec![other.plain()],
         };
     }
