@@ -12,44 +12,44 @@
 pub mod account;
 pub mod assemble;
 pub mod chain;
+mod keys;
 pub mod open;
+mod pass;
+mod seam;
 pub mod tombs;
 pub mod window;
 
 #[cfg(test)]
 mod tests;
 
-use crate::event::Entry;
+pub use seam::{Batch, Dead, Folded, HandOn, Incoming, Past, Segment, Settings};
+
 use crate::event::Envelope;
 use crate::event::Event;
-use crate::event::Kind;
 use crate::event::carry::Carry;
 use crate::event::carry::Chain;
 use crate::event::carry::SegmentUse;
 use crate::event::record::Head;
-use crate::event::record::Record;
 use crate::failpoint;
 use crate::failpoint::Mutation;
-use account::Account;
 use account::Fate;
-use open::Close;
+use keys::own_key;
+use keys::resend_key;
+use keys::waits_as;
 use open::Group;
 use open::Open;
 use open::OpenRecord;
-use open::Patience;
 use open::Place;
 use open::SegmentId;
 use open::TraceKey;
-use open::Waiting;
+use pass::Pass;
 use prost::Message as _;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::io;
-use std::sync::Arc;
 use tombs::Tombs;
 use window::Window;
-use xxhash_rust::xxh3::Xxh3;
 
 /// A copy of open records pays off when less than this share of a segment is alive.
 const MOSTLY_DEAD: u64 = 4;
@@ -57,140 +57,6 @@ const MOSTLY_DEAD: u64 = 4;
 const SMALLEST: u64 = 1 << 10;
 /// Copies smaller than this are not copied again.
 const SMALL_COPY: u64 = 1 << 20;
-
-/// What the fold reads of earlier segments and entries.
-pub trait Past {
-    /// The bytes of an envelope or a record of an earlier segment.
-    ///
-    /// # Errors
-    /// When it cannot be read; invalid data where it is not what was written, which costs only itself.
-    fn blob(&self, segment: SegmentId, offset: u64) -> io::Result<Vec<u8>>;
-
-    /// The keys that the entry of this segment added to the resend window.
-    ///
-    /// # Errors
-    /// When they cannot be read. Those that were lost to damage are none.
-    fn window_keys(&self, segment: u64) -> io::Result<Vec<u128>>;
-
-    /// Whether the entry of this segment added this key.
-    ///
-    /// # Errors
-    /// When its keys cannot be read.
-    fn window_has(&self, segment: u64, key: u128) -> io::Result<bool>;
-
-    /// The tombstones that the entry of this segment set.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    fn tombs(&self, segment: u64) -> io::Result<Vec<u8>>;
-}
-
-/// A record of the segment that is folded.
-#[derive(Debug, Clone, Copy)]
-pub struct Incoming<'a> {
-    /// Offset of the envelope that it came with.
-    pub envelope_at: u64,
-    /// The envelope's bytes.
-    pub envelope: &'a [u8],
-    /// Offset of the record.
-    pub at: u64,
-    /// The record's bytes.
-    pub bytes: &'a [u8],
-    /// Log time.
-    pub arrival: u64,
-    /// Its number among all input records of this writer. Damage leaves gaps.
-    pub sequence: u64,
-}
-
-impl Incoming<'_> {
-    fn place(&self, segment: SegmentId) -> Place {
-        let length = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
-        Place { segment, envelope: self.envelope_at, offset: self.at, length }
-    }
-}
-
-/// A sealed segment.
-#[derive(Debug)]
-pub struct Segment<'a> {
-    /// Its number.
-    pub number: u64,
-    /// Sequence number of the first record of the next segment.
-    pub next_sequence: u64,
-    /// Bytes of its file.
-    pub bytes: u64,
-    /// Its records in the order of the file.
-    pub records: Vec<Incoming<'a>>,
-    /// Log time of its seal: the fold's now.
-    pub now: u64,
-    /// What the seal asks for.
-    pub close: Close,
-}
-
-/// What does not change between folds.
-#[derive(Debug)]
-pub struct Settings {
-    /// When traces are emitted.
-    pub patience: Patience,
-    /// How long resends are recognised.
-    pub window: window::Limits,
-    /// Bytes of segments that open traces may hold.
-    pub held: u64,
-    /// Bytes of memory that the index of open traces may take.
-    pub memory: usize,
-    /// How many tombstones count.
-    pub tombs: usize,
-    /// Bytes of records whose rows a fold holds at once, about: then it hands them on.
-    pub rows: u64,
-    /// What rows are made with.
-    pub assemble: assemble::Settings,
-}
-
-/// Takes rows of a prefix out of the fold's hands before it has ended, in the order of the lake.
-pub type HandOn<'a> = dyn FnMut(&str, Vec<Box<Event>>) -> io::Result<()> + 'a;
-
-/// What a fold decided under one prefix.
-#[derive(Debug, Default)]
-pub struct Batch {
-    /// Rows that were not handed on, in the order of the lake: conversation, time, event id.
-    pub rows: Vec<Box<Event>>,
-    /// Records that could not be mapped.
-    pub dead: Vec<Dead>,
-    /// What was decided.
-    pub account: Account,
-    /// The segment of the manifest before this one.
-    pub previous: Option<u64>,
-}
-
-/// A record that could not be mapped.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Dead {
-    /// Wall clock, microseconds since 1970.
-    pub received_at: i64,
-    /// The door it came through.
-    pub door: String,
-    /// Why.
-    pub reason: String,
-    /// The record as it came, redacted as text.
-    pub text: String,
-}
-
-/// What a fold gives.
-#[derive(Debug)]
-pub struct Folded {
-    /// What was decided, by prefix. A prefix without decisions is not here.
-    pub batches: BTreeMap<String, Batch>,
-    /// Keys that the entry adds to the resend window.
-    pub window: Vec<u8>,
-    /// Tombstones that the entry sets.
-    pub tombs: Vec<u8>,
-    /// Open records that are to be copied into the kept segment of this fold, in the order of their file: their
-    /// segments are mostly dead. Empty: no kept segment.
-    pub copies: Vec<Place>,
-    /// When the next trace may be due, in log time.
-    pub next_deadline: Option<u64>,
-    /// What open traces wait for.
-    pub waiting: Waiting,
-}
 
 /// The fold's state between segments.
 #[derive(Debug)]
@@ -559,115 +425,6 @@ impl Fold {
     }
 }
 
-/// One fold under way.
-struct Pass<'a> {
-    segment: &'a Segment<'a>,
-    past: &'a dyn Past,
-    hand_on: &'a mut HandOn<'a>,
-    /// Bytes of rows that are held at most.
-    most: u64,
-    /// Bytes of rows that are held.
-    held: u64,
-    batches: BTreeMap<String, Batch>,
-    envelopes: HashMap<(SegmentId, u64), Arc<Envelope>>,
-    /// Records that wait for nothing.
-    loose: Vec<OpenRecord>,
-}
-
-impl Pass<'_> {
-    fn batch(&mut self, prefix: &str) -> &mut Batch {
-        if !self.batches.contains_key(prefix) {
-            self.batches.insert(prefix.to_owned(), Batch::default());
-        }
-        self.batches.entry(prefix.to_owned()).or_default()
-    }
-
-    fn envelope(&mut self, segment: SegmentId, at: u64) -> io::Result<Arc<Envelope>> {
-        if let Some(envelope) = self.envelopes.get(&(segment, at)) {
-            return Ok(Arc::clone(envelope));
-        }
-        let records = &self.segment.records;
-        let here = self.is_this(segment).then(|| records.binary_search_by_key(&at, |record| record.envelope_at));
-        let bytes = match here.and_then(|found| records.get(found.ok()?)) {
-            Some(record) => Envelope::decode(record.envelope),
-            None => Envelope::decode(self.past.blob(segment, at)?.as_slice()),
-        };
-        let envelope = Arc::new(bytes.map_err(invalid)?);
-        self.envelopes.insert((segment, at), Arc::clone(&envelope));
-        Ok(envelope)
-    }
-
-    fn is_this(&self, segment: SegmentId) -> bool {
-        segment == SegmentId { number: self.segment.number, kept: false }
-    }
-
-    fn record(&self, place: Place) -> io::Result<Record> {
-        let records = &self.segment.records;
-        let here = self.is_this(place.segment).then(|| records.binary_search_by_key(&place.offset, |record| record.at));
-        let record = match here.and_then(|found| records.get(found.ok()?)) {
-            Some(record) => Record::decode(record.bytes),
-            None => Record::decode(&self.past.blob(place.segment, place.offset)?),
-        };
-        record.map_err(invalid)
-    }
-
-    /// Makes rows of records, and gives for each trace what its tombstone is to say.
-    fn emit(
-        &mut self,
-        records: &[OpenRecord],
-        traces: &[assemble::Trace<'_>],
-        settings: &assemble::Settings,
-    ) -> io::Result<Vec<Vec<u8>>> {
-        let mut told = Vec::with_capacity(records.len());
-        let mut readable = Vec::with_capacity(records.len());
-        for open in records {
-            let read = self.envelope(open.place.segment, open.place.envelope);
-            let (envelope, mut record) = match read.and_then(|envelope| Ok((envelope, self.record(open.place)?))) {
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    self.set_aside(open, traces.first().map_or("", |trace| trace.prefix), &error);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            readable.push((open.sequence, envelope.prefix.clone().unwrap_or_default()));
-            if open.clashes {
-                mark_clash(&mut record);
-            }
-            told.push(assemble::Told { envelope, record });
-        }
-        let assembled = assemble::assemble(told, traces, settings);
-        for row in assembled.rows {
-            self.batch(&row.prefix).rows.push(row.event);
-        }
-        for (prefix, dead) in assembled.dead {
-            self.batch(&prefix).dead.push(dead);
-        }
-        for ((sequence, prefix), fate) in readable.into_iter().zip(assembled.fates) {
-            self.batch(&prefix).account.decide(sequence, fate);
-        }
-        self.held += records.iter().map(|open| u64::from(open.place.length).max(SMALLEST)).sum::<u64>();
-        if self.held > self.most {
-            self.held = 0;
-            for (prefix, batch) in &mut self.batches {
-                let mut rows = std::mem::take(&mut batch.rows);
-                sort(&mut rows);
-                (self.hand_on)(prefix, rows)?;
-            }
-        }
-        Ok(assembled.facts)
-    }
-
-    /// A record that cannot be read any more costs itself, and not its trace.
-    fn set_aside(&mut self, open: &OpenRecord, prefix: &str, error: &io::Error) {
-        let envelope = self.envelope(open.place.segment, open.place.envelope).ok();
-        let (received_at, door) = envelope.map(|known| (known.received_at, known.door.clone())).unwrap_or_default();
-        let batch = self.batch(prefix);
-        batch.dead.push(Dead { received_at, door, reason: error.to_string(), text: String::new() });
-        batch.account.decide(open.sequence, Fate::Quarantined);
-    }
-}
-
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
@@ -679,46 +436,6 @@ fn sort(rows: &mut [Box<Event>]) {
 /// The order of rows in the lake: a conversation's rows repeat each other, so they stand together.
 pub fn order(event: &Event) -> (&str, i64, &str) {
     (&event.conversation_id, event.timestamp, &event.event_id)
-}
-
-fn resend_key(envelope: &Envelope, head: &Head) -> u128 {
-    let mut hasher = Xxh3::new();
-    for text in [&envelope.tenant, &envelope.door] {
-        hasher.update(&u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes());
-        hasher.update(text.as_bytes());
-    }
-    hasher.update(&head.trace.unwrap_or_default());
-    hasher.update(&head.span.unwrap_or_default());
-    hasher.update(&head.own.to_le_bytes());
-    hasher.update(&head.content.to_le_bytes());
-    hasher.digest128()
-}
-
-/// The key in the resend window of a posted event's own id alone: another body under it is another event.
-fn own_key(envelope: &Envelope, head: &Head) -> Option<u128> {
-    let is_own = head.kind == Kind::Posted && head.own != 0;
-    is_own.then(|| resend_key(envelope, &Head { content: 0, ..*head }))
-}
-
-/// Says in a record that its id is another one's too, and tells the two apart.
-fn mark_clash(record: &mut Record) {
-    let row = record.partial.row.get_or_insert_default();
-    row.event_id.push_str(&format!(":{:08x}", record.head.content >> 96));
-    record.partial.details.push(Entry { key: "dedupe".to_owned(), json: "\"id_conflict\"".to_owned() });
-}
-
-/// What a record is grouped under while it waits; `None` for one that waits for nothing.
-fn waits_as(envelope: &Envelope, head: &Head) -> Option<[u8; 16]> {
-    let waits_for = if head.kind == Kind::Log { head.shared() } else { head.waits_for };
-    head.trace.or_else(|| (waits_for != 0).then(|| awaited(envelope, waits_for)))
-}
-
-/// The group of posted events that wait for one another, or of log records that a span may tell too.
-fn awaited(envelope: &Envelope, waits_for: u64) -> [u8; 16] {
-    let mut hasher = Xxh3::new();
-    hasher.update(envelope.door.as_bytes());
-    hasher.update(&waits_for.to_le_bytes());
-    hasher.digest128().to_le_bytes()
 }
 
 fn tomb_facts(past: &dyn Past, place: crate::event::carry::TombPlace) -> io::Result<Vec<u8>> {

@@ -2,6 +2,10 @@
 
 use super::*;
 use crate::event::Partial;
+use crate::event::record::Record;
+use crate::fold::open::Close;
+use crate::fold::open::Patience;
+use crate::fold::open::Waiting;
 use bytes::Bytes;
 use std::cell::Cell;
 use std::cell::RefCell;

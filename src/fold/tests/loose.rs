@@ -1,6 +1,7 @@
 //! Log records without a trace that tell what a span tells: how long they wait for it.
 
 use super::*;
+use crate::event::Kind;
 
 fn record(id: u8, shared: Option<&str>) -> Partial {
     let row = Event { event_type: "chat.completion".into(), name: format!("record {id}"), ..Event::default() };

@@ -1,6 +1,7 @@
 //! Posted events: how long they wait for one another, and ids that come again with another body.
 
 use super::*;
+use crate::event::Kind;
 
 fn posted(id: &str, kind: &str, waits_for: Option<&str>) -> Partial {
     let row = Event { event_id: id.into(), event_type: kind.into(), name: format!("{kind} {id}"), ..Event::default() };
