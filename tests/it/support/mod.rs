@@ -4,6 +4,7 @@ pub(crate) mod cache;
 pub(crate) mod child;
 pub(crate) mod corpus;
 pub(crate) mod duck;
+pub(crate) mod generated;
 pub(crate) mod go;
 pub(crate) mod ledger;
 pub(crate) mod load;

@@ -188,6 +188,11 @@ impl Server {
         self.child.kill();
     }
 
+    /// Sets a key for the next start.
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        self.setup.set(key, value);
+    }
+
     /// Starts it again as it was, on the same files and ports.
     pub(crate) fn restart(&mut self) {
         self.restart_until("/readyz");

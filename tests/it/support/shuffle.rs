@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 use prost::Message as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Numbers that follow from a seed.
 #[derive(Debug)]
@@ -55,6 +55,33 @@ pub(crate) fn other_requests(requests: &[Request], random: &mut Random) -> Vec<R
     }
     random.shuffle(&mut requests);
     requests
+}
+
+/// Records before whose arrival no trace is finished, and those that may finish one: spans whose parent is in no
+/// request, and log records without a trace, which wait for no more than their segment.
+pub(crate) fn tops_apart(requests: &[Request]) -> (Vec<Request>, Vec<Request>) {
+    let spans: Vec<ResourceSpans> =
+        requests.iter().filter(|one| one.signal == Signal::Traces).flat_map(|one| single_spans(&one.body)).collect();
+    let logs: Vec<ResourceLogs> =
+        requests.iter().filter(|one| one.signal == Signal::Logs).flat_map(|one| logs_by_span(&one.body)).collect();
+    let of = |one: &ResourceSpans| one.scope_spans[0].spans[0].clone();
+    let here: HashSet<(Vec<u8>, Vec<u8>)> = spans.iter().map(of).map(|span| (span.trace_id, span.span_id)).collect();
+    let is_top = |one: &ResourceSpans| {
+        let span = of(one);
+        !here.contains(&(span.trace_id, span.parent_span_id))
+    };
+    let (tops, below): (Vec<_>, Vec<_>) = spans.into_iter().partition(is_top);
+    let (loose, standing): (Vec<_>, Vec<_>) =
+        logs.into_iter().partition(|one| one.scope_logs[0].log_records[0].trace_id.is_empty());
+    let requests = |resource_spans, resource_logs| {
+        let spans = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+        let logs = ExportLogsServiceRequest { resource_logs }.encode_to_vec();
+        vec![
+            Request { signal: Signal::Traces, json: false, body: spans },
+            Request { signal: Signal::Logs, json: false, body: logs },
+        ]
+    };
+    (requests(below, standing), requests(tops, loose))
 }
 
 fn single_spans(body: &[u8]) -> Vec<ResourceSpans> {
