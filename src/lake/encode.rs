@@ -183,11 +183,12 @@ impl Iterator for Files<'_> {
 /// How many of these rows one file takes.
 fn fitting(rows: &[Box<Event>], limit: u64) -> usize {
     let mut bytes = 0u64;
-    let fits = |row: &&Box<Event>| {
-        bytes = bytes.saturating_add(u64::try_from(row.encoded_len()).unwrap_or(u64::MAX));
+    let sizes = rows.iter().map(|row| u64::try_from(row.encoded_len()).unwrap_or(u64::MAX));
+    let fits = |size: &u64| {
+        bytes = bytes.saturating_add(*size);
         bytes <= limit
     };
-    rows.iter().take_while(fits).count().max(1)
+    sizes.take_while(fits).count().max(1)
 }
 
 /// The files of records that could not be mapped: plain JSON lines, by the date of arrival.

@@ -360,7 +360,7 @@ pub(super) fn merge_spans(group: &mut Group, into: NodeId, from: NodeId) {
     told.text("timestamp", json::time(other.start_ns).as_deref());
     told.text("ended_at", json::time(other.end_ns).as_deref());
     // What the tree needs of it later.
-    other.row = Box::new(context_of(&row));
+    *other.row = context_of(&row);
     other.state = State::Merged(into);
     let envelope = Arc::clone(&other.envelope);
     let other_facts = Other {
