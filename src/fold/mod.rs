@@ -4,9 +4,10 @@
 //!   clock is in its input: arrival times of the records and the time of the seal. A repeat gives the same bytes.
 //! - Records of open traces stay in their segments; the carry is an index of them.
 //! - Each input record is decided once: it landed, was merged into another's row, left out, recognised as a resend,
-//!   or quarantined. [`Account`] says how many of each, for each prefix.
+//!   or quarantined. [`account::Account`] says how many of each, for each prefix.
 //!
-//! `open` knows when a trace is due, `window` what is a resend, `tombs` what is left of emitted traces, `assemble`
+//! `seam` is what goes in and comes out, `pass` a fold under way. `open` knows when a trace is due, `window` what is a
+//! resend, `chain` how carries follow each other, `tombs` what is left of emitted traces, `assemble`
 //! makes rows of the records of traces. What becomes of the rows is the outbox's.
 
 pub mod account;

@@ -1,6 +1,6 @@
 //! Logfire around OpenAI's Agents SDK: what a span tells is said by its template, and content stands under plain names.
 //!
-//! Source: package `logfire` 5.2, module `openai_agents`, over the Responses API and over Chat Completions [run].
+//! Source: package `logfire` 5.2, module `openai_agents`, over the Responses API and over Chat Completions.
 
 use crate::dialect::answer::Answer;
 use crate::dialect::draft::Draft;

@@ -60,7 +60,7 @@ impl Trace<'_> {
         name: &str,
         parent: Option<&str>,
         times: (u64, u64),
-        said: Value,
+        said: &Value,
     ) -> String {
         self.spans += 1;
         let id = format!("{:08x}{:08x}", self.number + 1, self.spans);
@@ -68,7 +68,7 @@ impl Trace<'_> {
         self.told.spans.push((scope, json!({
             "traceId": trace_id, "spanId": id, "parentSpanId": parent.unwrap_or_default(), "name": name, "kind": 3,
             "startTimeUnixNano": (BEGIN + times.0 * MS).to_string(), "endTimeUnixNano": (BEGIN + times.1 * MS).to_string(),
-            "attributes": otlp_json::plain(&said),
+            "attributes": otlp_json::plain(said),
         })));
         id
     }
@@ -79,12 +79,12 @@ impl Trace<'_> {
             said["gen_ai.conversation.id"] = json!(format!("conversation-{}", self.number / 2));
         }
         let begin = self.number * 7;
-        let root = self.span("agents", "invoke_agent weather", None, (begin, begin + 900), said);
+        let root = self.span("agents", "invoke_agent weather", None, (begin, begin + 900), &said);
         for step in 0..=self.random.below(3) as u64 {
             let at = begin + step * 200;
             let node = if self.one_in(2) {
                 // No dialect knows it; as an ancestor it is a step.
-                self.span("application", "step", Some(&root), (at, at + 190), json!({"step": step}))
+                self.span("application", "step", Some(&root), (at, at + 190), &json!({"step": step}))
             } else {
                 root.clone()
             };
@@ -114,19 +114,19 @@ impl Trace<'_> {
         match self.random.below(5) {
             // Framework and provider.
             0 => {
-                let outer = self.span("framework", "chat gpt-4o-mini", Some(parent), times, whole);
-                self.span("provider", "ChatCompletion", Some(&outer), (at + 2, at + 89), facts);
+                let outer = self.span("framework", "chat gpt-4o-mini", Some(parent), times, &whole);
+                self.span("provider", "ChatCompletion", Some(&outer), (at + 2, at + 89), &facts);
             }
             // The provider's span is a trace of its own.
             1 => {
-                self.span("framework", "chat gpt-4o-mini", Some(parent), times, whole);
+                self.span("framework", "chat gpt-4o-mini", Some(parent), times, &whole);
                 self.number += 1_000_000;
-                self.span("provider", "ChatCompletion", None, (at + 2, at + 89), facts);
+                self.span("provider", "ChatCompletion", None, (at + 2, at + 89), &facts);
                 self.number -= 1_000_000;
             }
             // Messages in log records, all at one time.
             2 => {
-                let span = self.span("framework", "chat gpt-4o-mini", Some(parent), times, facts);
+                let span = self.span("framework", "chat gpt-4o-mini", Some(parent), times, &facts);
                 let log = |name: &str, body: Value| {
                     json!({
                         "traceId": self.trace_id(), "spanId": span, "eventName": name, "body": otlp_json::plain_value(&body),
@@ -145,7 +145,7 @@ impl Trace<'_> {
             }
             // The whole call in one record.
             3 => {
-                let span = self.span("framework", "chat gpt-4o-mini", Some(parent), times, facts);
+                let span = self.span("framework", "chat gpt-4o-mini", Some(parent), times, &facts);
                 let log = json!({
                     "traceId": self.trace_id(), "spanId": span, "eventName": "gen_ai.client.inference.operation.details",
                     "timeUnixNano": (BEGIN + (at + 90) * MS).to_string(), "attributes": otlp_json::plain(&whole),
@@ -157,7 +157,7 @@ impl Trace<'_> {
                 let request = format!("req-{id}");
                 let said = json!({"model": "claude-sonnet-4-5", "request_id": request, "gen_ai.response.id": format!("msg-{id}"),
                     "input_tokens": "41", "output_tokens": "21", "response.model_output": format!("Answer {id}.")});
-                self.span("com.anthropic.claude_code.tracing", "claude_code.llm_request", Some(parent), times, said);
+                self.span("com.anthropic.claude_code.tracing", "claude_code.llm_request", Some(parent), times, &said);
                 let record = json!({"event.name": "api_request", "model": "claude-sonnet-4-5", "request_id": request,
                     "input_tokens": "41", "output_tokens": "21", "cost_usd": "0.01", "duration_ms": "88"});
                 let log = json!({
@@ -175,7 +175,7 @@ impl Trace<'_> {
             }
             // At one time: what else they say tells them apart.
             let times = (at + 100, at + 110 + place as u64);
-            self.span("framework", "execute_tool lookup", Some(parent), times, said);
+            self.span("framework", "execute_tool lookup", Some(parent), times, &said);
         }
     }
 }
