@@ -26,6 +26,7 @@ use super::proto;
 use crate::event::Event;
 use crate::event::json;
 use crate::fold::Dead;
+use crate::fold::order;
 use chrono::DateTime;
 use prost::Message as _;
 use sha2::Digest as _;
@@ -147,10 +148,6 @@ impl<'a> Encoder<'a> {
     pub fn overflown(&self) -> u64 {
         self.split.overflown
     }
-}
-
-fn order(row: &Event) -> (&str, i64, &str) {
-    (&row.conversation_id, row.timestamp, &row.event_id)
 }
 
 impl Iterator for Files<'_> {
