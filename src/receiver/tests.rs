@@ -44,8 +44,8 @@ struct Memory {
     full: AtomicBool,
     /// Requests that may be appended without waiting.
     free: Semaphore,
-    /// Told when a request has come.
-    came: tokio::sync::Notify,
+    /// A permit for each request that has come since the log was stopped.
+    came: Semaphore,
 }
 
 impl Default for Memory {
@@ -54,7 +54,7 @@ impl Default for Memory {
             requests: Mutex::default(),
             full: AtomicBool::new(false),
             free: Semaphore::new(1000),
-            came: tokio::sync::Notify::new(),
+            came: Semaphore::new(0),
         }
     }
 }
@@ -66,7 +66,7 @@ impl Log for Memory {
     }
 
     async fn append(&self, request: Vec<Redacted>, _: Duration) -> Result<(), Rejected> {
-        self.came.notify_one();
+        self.came.add_permits(1);
         self.free.acquire().await.unwrap().forget();
         self.requests.lock().unwrap().push(request);
         Ok(())
@@ -84,6 +84,12 @@ impl Memory {
     /// Appends wait from now on, until they are let go.
     fn stop(&self) {
         self.free.forget_permits(1000);
+        self.came.forget_permits(self.came.available_permits());
+    }
+
+    /// Waits for one more request that waits, or was appended since.
+    async fn next(&self) {
+        self.came.acquire().await.unwrap().forget();
     }
 }
 
@@ -145,6 +151,13 @@ impl Doors {
         let answer = self.request().body(spans(&["fine"]).encode_to_vec()).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
         assert_eq!(self.log.records().len(), before + 1);
+    }
+
+    /// Waits until no new connection is taken.
+    async fn closed(&self) {
+        let address = self.http.trim_start_matches("http://");
+        let refused = async { while tokio::net::TcpStream::connect(address).await.is_ok() {} };
+        tokio::time::timeout(Duration::from_secs(30), refused).await.expect("the doors close");
     }
 }
 

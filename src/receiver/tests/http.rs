@@ -41,7 +41,7 @@ async fn no_answer_comes_before_the_log_has_synced() {
     let doors = Doors::open(Config::default(), &[]).await;
     doors.log.stop();
     let mut answer = spawn(doors.request().body(spans(&["slow"]).encode_to_vec()).send());
-    doors.log.came.notified().await;
+    doors.log.next().await;
     assert!(tokio::time::timeout(Duration::from_millis(300), &mut answer).await.is_err(), "nothing is synced yet");
     doors.log.free.add_permits(1000);
     assert_eq!(answer.await.unwrap().unwrap().status(), 200);
@@ -108,7 +108,7 @@ async fn what_is_under_way_is_bounded_and_what_is_announced_takes_no_room() {
         doors.request().body(request.encode_to_vec()).send()
     };
     let first = spawn(large());
-    doors.log.came.notified().await;
+    doors.log.next().await;
     let second = large().await.unwrap();
     assert_eq!(second.status(), 503);
     assert!(second.headers().contains_key("retry-after"));
@@ -131,20 +131,21 @@ async fn a_refusal_reaches_a_client_that_is_still_sending() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connection_bears_good_and_bad_requests_in_turn() {
     let doors = Doors::open(Config::default(), &[]).await;
-    let client = reqwest::Client::builder().pool_max_idle_per_host(1).build().unwrap();
-    let post = |kind: &'static str, body: Vec<u8>| {
-        client.post(format!("{}/v1/traces", doors.http)).header("content-type", kind).body(body).send()
+    let stream = hyper_util::rt::TokioIo::new(doors.raw().await);
+    let (mut client, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+    spawn(connection);
+    let mut post = async |kind: &str, body: Vec<u8>| {
+        let request = ::http::Request::post("/v1/traces").header("host", "x").header("content-type", kind);
+        let answer = client.send_request(request.body(axum::body::Body::from(body)).unwrap()).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
+        client.ready().await.unwrap();
+        (status, body.len())
     };
     for _ in 0..5 {
-        let good = post("application/x-protobuf", spans(&["good"]).encode_to_vec()).await.unwrap();
-        assert_eq!(good.status(), 200);
-        assert_eq!(good.bytes().await.unwrap().len(), 0);
-        let bad = post("application/x-protobuf", b"\xff\xff\xff".to_vec()).await.unwrap();
-        assert_eq!(bad.status(), 400);
-        bad.bytes().await.unwrap();
-        let odd = post("text/csv", b"a,b".to_vec()).await.unwrap();
-        assert_eq!(odd.status(), 415);
-        odd.bytes().await.unwrap();
+        assert_eq!(post("application/x-protobuf", spans(&["good"]).encode_to_vec()).await, (200, 0));
+        assert_eq!(post("application/x-protobuf", b"\xff\xff\xff".to_vec()).await.0, 400);
+        assert_eq!(post("text/csv", b"a,b".to_vec()).await.0, 415);
     }
     assert_eq!(doors.metrics.connections.get(), 1);
 }
