@@ -118,8 +118,18 @@ async fn send(arguments: &Arguments, to: &str, body: String) -> anyhow::Result<S
     let answer = plain::json(String::from_utf8_lossy(&answer).trim());
     if status.is_success() {
         println!("{answer}");
-        return Ok(Status::Good);
+        if rejected(&answer) == 0 {
+            return Ok(Status::Good);
+        }
+        eprintln!("what cannot be read is kept below _dead/, with the reason");
+        return Ok(Status::Fault);
     }
     eprintln!("{to} answers {status}: {answer}");
     Ok(Status::Fault)
+}
+
+/// How many events the server could not read, where it says so.
+fn rejected(answer: &str) -> u64 {
+    let answer: serde_json::Value = serde_json::from_str(answer).unwrap_or_default();
+    answer.get("rejected").and_then(serde_json::Value::as_u64).unwrap_or_default()
 }

@@ -167,16 +167,8 @@ impl Auth {
         let key = bearer(headers).ok_or(Rejected::Unauthenticated(
             "no credential: send the header `authorization: Bearer KEY` with one of the keys of auth.keys",
         ))?;
-        Ok(self.by_key(door, key)?.0)
-    }
-
-    /// Finds whose a key is.
-    ///
-    /// # Errors
-    /// As [`Auth::caller`].
-    pub fn by_key(&self, door: &str, key: &str) -> Result<(Arc<Caller>, Secret), Rejected> {
         let hash = hash(key);
-        self.find(door, |known| hash.ct_eq(&known.hash))
+        Ok(self.find(door, |known| hash.ct_eq(&known.hash))?.0)
     }
 
     /// Finds who signed, and with which key; `fits` tells whether a key made the signature, in constant time.

@@ -5,6 +5,7 @@
 //! without form or name, one split over several texts or with characters put in between, one within base64.
 
 mod number;
+mod parameter;
 mod secret;
 
 pub(super) use secret::is_secret;
@@ -188,6 +189,7 @@ pub(super) fn rules() -> Vec<Rule> {
     rules.push(checked("basic_auth", &["basic"], r"(?i-u:basic)\s+(?P<secret>[A-Za-z0-9+/]{6,})={0,2}", is_basic_auth));
     rules.push(scan("db_password", Class::Secret, &["://"], url_passwords));
     rules.push(scan(SECRET_FIELD, Class::Secret, &secret::KEYWORDS, secret::assignments));
+    rules.push(scan("url_parameter", Class::Secret, &parameter::KEYWORDS, parameter::values));
     rules.push(Rule { trigger: Trigger::Run, ..scan("aws_secret_key", Class::Secret, &[], keys_in_runs) });
     for (name, find) in number::SCANS {
         rules.push(Rule { trigger: Trigger::Digits, ..scan(name, Class::Personal, &[], find) });

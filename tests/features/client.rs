@@ -4,7 +4,7 @@ use super::skipped;
 use super::support::metrics::Ledger;
 use super::support::rows::{Row, lines_below, parse};
 use super::support::server::{Server, Setup};
-use super::support::{project, python};
+use super::support::{cache, project, python};
 use super::world::{PUBLIC, form, meta_signature, twilio_signature};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -102,6 +102,30 @@ pub(crate) fn client(pins: &str, name: &str, base: &str, key: &str) -> Value {
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8(output.stdout).expect("text");
     serde_json::from_str(said.lines().last().expect("a line")).expect("json")
+}
+
+/// The program of `tests/clients/modelstat`, which has the crate `modelstat` as its user: built once, from its lock file.
+pub(crate) fn rust_modelstat() -> PathBuf {
+    const FILES: [&str; 3] = ["Cargo.toml", "Cargo.lock", "src/main.rs"];
+    let sources = project().join("tests/clients/modelstat");
+    let text = FILES.map(|file| std::fs::read_to_string(sources.join(file)).expect("a source")).concat();
+    let built = cache::installed(&format!("modelstat-rust-{}", cache::short_hash(&text)), |folder| {
+        let target = folder.join("target");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--locked", "--manifest-path"]).arg(sources.join("Cargo.toml"));
+        cache::run(cargo.arg("--target-dir").arg(&target))?;
+        std::fs::rename(target.join("debug/modelstat-client"), folder.join("modelstat-client"))
+            .and_then(|()| std::fs::remove_dir_all(&target))
+            .map_err(|error| error.to_string())
+    });
+    built.unwrap_or_else(|why| skipped(&why)).join("modelstat-client")
+}
+
+/// What a real client of the crate says of itself.
+pub(crate) fn run_rust_modelstat(base: &str) -> Value {
+    let (status, said, error) = run(Command::new(rust_modelstat()).args([base, KEY]));
+    assert!(status == 0 && error.is_empty(), "{status}: {error}");
+    serde_json::from_str(&said).expect("json")
 }
 
 /// Runs the program in a folder; its exit status and what it printed.

@@ -1,6 +1,6 @@
 //! Rows of the table's part "Transport and intake".
 
-use super::client::{Doors, KEY, META_SECRET, client, environment, of, run};
+use super::client::{Doors, KEY, META_SECRET, client, environment, of, run, run_rust_modelstat, rust_modelstat};
 use super::note;
 use super::skipped;
 use super::support::corpus::Signal;
@@ -17,6 +17,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// Stands for pins where the client is the crate.
+const RUST: &str = "the crate";
 const INGEST: &str = "/api/v1/ingest";
 const SINGLE: &str = "insidellm/02-single-event-is-an-object.body.json";
 const ALL: &str = "insidellm/03-all-19-types-array.body.json";
@@ -90,19 +92,66 @@ pub(crate) fn health() {
 
 pub(crate) fn real_modelstat_client() {
     const DEFAULT: &str = "127.0.0.1:4319";
-    let pins = [("modelstat-0.0.1.txt", "0.0.1"), ("sdks.txt", "0.1.0")];
-    pins.iter().for_each(|(pins, _)| drop(environment(pins)));
+    let pins = [("modelstat-0.0.1.txt", "0.0.1"), ("sdks.txt", "0.1.0"), (RUST, "0.1.0")];
+    pins.iter().for_each(|(pins, _)| drop(if *pins == RUST { rust_modelstat() } else { environment(pins) }));
     if std::net::TcpListener::bind(DEFAULT).is_err() {
         skipped(&format!("another program listens on {DEFAULT}"));
     }
     for (pins, version) in pins {
         let doors = Doors::open_with(&[("RECEIVERS__MODELSTAT__ENDPOINT", DEFAULT)]);
-        assert_eq!(client(pins, "modelstat", "default", KEY), json!({"version": version, "dropped": 0}));
-        assert_eq!(of(&doors.landed().1, "modelstat").len(), 600, "{version}");
+        let said = if pins == RUST { run_rust_modelstat("default") } else { client(pins, "modelstat", "default", KEY) };
+        assert_eq!(said, json!({"version": version, "dropped": 0}), "{pins}");
+        assert_eq!(of(&doors.landed().1, "modelstat").len(), 600, "{pins}");
         let (_, page) = doors.server.admin("/metrics").expect("an answer");
         let requests =
             page.lines().find(|line| line.starts_with("chatlake_receiver_requests") && line.contains("modelstat"));
-        assert!(requests.is_some_and(|line| line.ends_with(" 3")), "{version}: {requests:?}");
+        assert!(requests.is_some_and(|line| line.ends_with(" 3")), "{pins}: {requests:?}");
+    }
+}
+
+/// The crate is told a base URL: what it sends as excerpts and as full turns is what its user gave it.
+pub(crate) fn real_modelstat_crate() {
+    let doors = Doors::open();
+    assert_eq!(run_rust_modelstat(&doors.server.http()), json!({"version": "0.1.0", "dropped": 0}));
+    let (ledger, rows) = doors.landed();
+    let rows = of(&rows, "modelstat");
+    assert_eq!((ledger.received, ledger.quarantined, rows.len()), (4, 0, 4), "two calls by each route: {rows:#?}");
+    for session in ["sess-excerpt", "sess-raw"] {
+        let of_session = |millis: &str| {
+            let is_it = |row: &&&Row| {
+                row["conversation_id"] == session && row["timestamp"].as_str().expect("a time").contains(millis)
+            };
+            *rows.iter().find(is_it).unwrap_or_else(|| panic!("{session} {millis}: {rows:#?}"))
+        };
+        let (told, tagged) = (of_session(":40Z"), of_session(":42Z"));
+        for row in [told, tagged] {
+            assert_eq!(
+                (&row["event_type"], &row["service"]),
+                (&json!("usage.assistant_message"), &json!("checkout-api"))
+            );
+            let tokens = json!({"prompt_tokens": 800, "completion_tokens": 120, "cache_creation_tokens": 1, "cached_tokens": 2, "reasoning_tokens": 30});
+            assert!(is_kept(&tokens, &row["tokens"]), "{row:#?}");
+            let timing = [at(row, "timing.time_to_first_token_ms"), at(row, "timing.total_latency_ms")];
+            assert_eq!(timing, [&json!(150.0), &json!(1234.0)]);
+            assert_eq!(
+                (at(row, "details.git.remote_slug"), at(row, "details.context.cwd")),
+                (&json!("acme/shop"), &json!("/srv/app"))
+            );
+            assert_eq!(at(row, "model.request"), "gpt-4o");
+        }
+        assert_eq!(
+            (&told["tags"], &tagged["tags"]),
+            (&json!({"environment": "prod"}), &json!({"environment": "test", "feature": "search"}))
+        );
+        let tool = at(told, "tool_executions.0");
+        assert_eq!(
+            (&tool["name"], &tool["status"], &tool["latency_ms"]),
+            (&json!("search"), &json!("timeout"), &json!(85.0))
+        );
+        assert_eq!(at(told, "details.tool_executions.0.server"), "mcp:web");
+        let said = told["messages"].to_string() + &told["details"].to_string();
+        assert!(said.contains("write to [REDACTED:email]") && !said.contains("ada@"), "{told:#?}");
+        assert_eq!(said.contains(&"é ".repeat(300)), session == "sess-raw", "an excerpt is cut: {told:#?}");
     }
 }
 
@@ -227,7 +276,7 @@ pub(crate) fn real_boto3_signs() {
     let doors = Doors::open();
     let said = client("sdks.txt", "boto3_refusals", &doors.server.http(), KEY);
     let wanted = json!({
-        "signed": 200, "keyed": 200, "wrong secret": "SignatureDoesNotMatch", "unsigned": "AccessDenied",
+        "signed": 200, "both": 200, "key as id": "SignatureDoesNotMatch", "wrong secret": "SignatureDoesNotMatch", "unsigned": "AccessDenied",
         "altered body": "XAmzContentSHA256Mismatch", "altered key": "SignatureDoesNotMatch", "old": "RequestTimeTooSkewed",
         "missing": "NoSuchKey",
     });

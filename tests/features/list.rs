@@ -26,7 +26,7 @@ pub(crate) const ROWS: &[(&str, Held)] = &[
     ("Real InsideLLM client, base URL only", by!(intake::real_insidellm_client)),
     ("One event as object, many as array", by!(intake::object_and_array)),
     ("Health probe", by!(intake::health)),
-    ("Real modelstat client with no configuration", by!(intake::real_modelstat_client)),
+    ("Real modelstat client with no configuration", by!(intake::real_modelstat_client, intake::real_modelstat_crate)),
     ("modelstat 0.0.1 and 0.1.0 together", by!(intake::modelstat_versions)),
     ("Remote excerpt and raw routes", by!(intake::modelstat_routes)),
     ("Real HuggingPlace clients (Python, Node)", by!(intake::huggingplace_clients)),

@@ -26,7 +26,8 @@ fn tenants_with_the_same_ids_share_nothing_and_keys_rotate_without_loss() {
     let file = folder.path().join("keys-of-b");
     fs::write(&file, "# both count while senders change over\nold-key-of-b\nnew-key-of-b\n").expect("a file of keys");
     let keys = format!(
-        "[{{key: key-of-a, tenant: a, prefix: teams/a}}, {{file: '{}', tenant: b, prefix: teams/b, policy: none}}]",
+        "[{{key: key-of-a, tenant: a, app: till, prefix: teams/a}}, \
+          {{file: '{}', tenant: b, app: load, prefix: teams/b, policy: none}}]",
         file.display()
     );
     let mut server = Setup::quick(folder.path()).with("STORE__FORMAT", "jsonl").with("AUTH__KEYS", &keys).start();
@@ -40,6 +41,10 @@ fn tenants_with_the_same_ids_share_nothing_and_keys_rotate_without_loss() {
         }
     }
     let body = request.encode_to_vec();
+    // A service that does not say its name.
+    let (children, root) = load::trace(21 << 40, 2);
+    let mut nameless = load::request([children, vec![root]].concat());
+    nameless.resource_spans[0].resource = None;
     for wrong in [None, Some("key-of-c"), Some("")] {
         assert_eq!(post(&server, wrong, &body), 401, "{wrong:?}");
     }
@@ -48,6 +53,7 @@ fn tenants_with_the_same_ids_share_nothing_and_keys_rotate_without_loss() {
     for key in ["key-of-a", "old-key-of-b", "new-key-of-b"] {
         assert_eq!(post(&server, Some(key), &body), 200, "{key}");
     }
+    assert_eq!(post(&server, Some("key-of-a"), &nameless.encode_to_vec()), 200);
     // The old key goes. Meanwhile nobody is refused who is good.
     fs::write(&file, "new-key-of-b\n").expect("a file of keys");
     until("the old key to count no more", Duration::from_secs(20), || {
@@ -55,7 +61,7 @@ fn tenants_with_the_same_ids_share_nothing_and_keys_rotate_without_loss() {
         (post(&server, Some("old-key-of-b"), &body) == 401).then_some(())
     });
     let ledger = server.drain(Duration::from_secs(20));
-    assert_eq!(ledger.landed, 8, "four spans of each tenant, though their ids are the same: {ledger:?}");
+    assert_eq!(ledger.landed, 12, "four spans of each tenant, though their ids are the same, and four more: {ledger:?}");
     assert_eq!(ledger.received, ledger.landed + ledger.deduplicated, "{ledger:?}");
     assert!(server.stop().success());
 
@@ -68,7 +74,12 @@ fn tenants_with_the_same_ids_share_nothing_and_keys_rotate_without_loss() {
         }
     }
     let of = |tenant: &str| rows::lines_below(&server.data().join("teams").join(tenant).join("events"));
-    assert_eq!((rows::parse(&of("a")).len(), rows::parse(&of("b")).len()), (4, 4));
+    assert_eq!((rows::parse(&of("a")).len(), rows::parse(&of("b")).len()), (8, 4));
+    let (a, b) = (rows::parse(&of("a")), rows::parse(&of("b")));
+    let is_named = |row: &&rows::Row| row["service"] == "load" && row["details"]["app"] == "till";
+    let is_nameless = |row: &&rows::Row| row["service"] == "till" && row.get("details").is_none_or(|details| details.get("app").is_none());
+    assert_eq!((a.iter().filter(is_named).count(), a.iter().filter(is_nameless).count()), (4, 4), "the key's app: {a:#?}");
+    assert!(b.iter().all(|row| row["service"] == "load" && row.get("details").is_none_or(|details| details.get("app").is_none())), "the same: {b:#?}");
     assert!(!of("a").contains("ada@example.com"), "the configured policy");
     assert!(of("b").contains(secret), "the policy of the key");
     assert!(!server.data().join("events").exists(), "nothing landed elsewhere");

@@ -3,8 +3,8 @@
 use super::support::load;
 use super::support::metrics::Ledger;
 use super::support::send::{self, Answer, Encoding, Grpc};
-use super::support::server::{Server, Setup};
-use super::support::{until, wait};
+use super::support::server::{Server, Setup, program};
+use super::support::{free_address_of, skip, until, wait};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
@@ -201,4 +201,46 @@ fn other_paths_and_methods_are_no_success() {
         (missing.expect("an answer").status, wrong_method.expect("an answer").status().as_u16())
     });
     assert_eq!((missing, wrong_method), (404, 405));
+}
+
+#[test]
+fn every_door_opens_on_ipv6_too() {
+    const DOORS: [&str; 4] = [
+        "RECEIVERS__OTLP__GRPC__ENDPOINT",
+        "RECEIVERS__OTLP__HTTP__ENDPOINT",
+        "RECEIVERS__MODELSTAT__ENDPOINT",
+        "ADMIN__ENDPOINT",
+    ];
+    let folder = TempDir::new().expect("a folder");
+    let mut setup = Setup::quick(folder.path());
+    let mut addresses = Vec::new();
+    for door in DOORS {
+        match free_address_of("[::1]") {
+            Ok(address) => {
+                setup.set(door, &address);
+                addresses.push(address);
+            }
+            Err(error) => return skip("every_door_opens_on_ipv6_too", &format!("no IPv6 here: {error}")),
+        }
+    }
+    let server = setup.start();
+    let halves = load::trace(17 << 40, 1);
+    wait(Grpc::new(&server.grpc()).traces(load::request(halves.0))).expect("spans are taken over gRPC");
+    let url = format!("{}/v1/traces", server.http());
+    let root = load::request(vec![halves.1]).encode_to_vec();
+    let answer = wait(send::post(&url, PROTOBUF, Encoding::Plain, &root)).expect("an answer");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let usage = br#"{"batch_id":"b","events":[{"source_event_id":"e","kind":"user_message","session_id":"s"}]}"#;
+    let url = format!("http://{}/v1/ingest", addresses[2]);
+    let answer = wait(send::post(&url, JSON, Encoding::Plain, usage)).expect("an answer");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(server.drain(Duration::from_secs(20)).landed, 5, "a trace that came by two doors, and an event");
+    let (status, said) = status_at(&addresses[3]);
+    assert!(status == 0 && said.contains("landed"), "{said}");
+}
+
+/// What `chatlake status` says of the server with this admin address.
+fn status_at(admin: &str) -> (i32, String) {
+    let output = program().args(["status", admin]).output().expect("the program starts");
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -219,6 +219,8 @@ fn what_is_emitted_is_tailed_listed_and_shown_without_its_controls() {
     assert!(code == 2 && err.contains("not JSON"), "{code}: {err}");
 
     let server = setup.clone().start();
+    let (code, said, err) = run(&mut command(&["emit", r#"{"event_type": "chat.message", "messages": []} {}"#]));
+    assert!(code == 1 && said.contains(r#""rejected":1"#) && err.contains("_dead/"), "{code}: {said} {err}");
     let tail =
         |form: &str| Child::start(command(&["tail", "--every", "200ms", "--format", form]).current_dir(folder.path()));
     let tails = [tail("json"), tail("csv"), tail("text")];
@@ -249,7 +251,7 @@ fn what_is_emitted_is_tailed_listed_and_shown_without_its_controls() {
     let request: Value = serde_json::from_str(shown.last().expect("a request")).expect("JSON");
     assert_eq!(request, json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": evil}]}));
     let status = good(&mut command(&["status"]));
-    assert!(status.contains(": ready") && status.contains("1 received") && status.contains("+ 0 buffered"), "{status}");
+    assert!(status.contains(": ready") && status.contains("3 received") && status.contains("+ 0 buffered"), "{status}");
     good(&mut command(&["verify"]));
 }
 

@@ -94,7 +94,8 @@ def boto3_refusals(base, key):
         request.url = request.url.replace("log.jsonl", "lot.jsonl")
 
     client = put("signed")
-    put("keyed", key_id=key, secret="unused")
+    put("both", key_id=key)
+    put("key as id", key_id=key, secret="another")
     put("wrong secret", secret="another")
     put("unsigned", unsigned=True)
     put("altered body", before_send=altered_body)

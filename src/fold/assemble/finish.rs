@@ -147,6 +147,12 @@ fn set_origin(node: &mut Node) {
     if row.service.is_none() {
         row.service.clone_from(&envelope.service);
     }
+    // Whose credential it is stands beside what the data says of itself.
+    if row.service.is_none() {
+        row.service.clone_from(&envelope.app);
+    } else if let Some(app) = envelope.app.as_ref().filter(|app| row.service.as_ref() != Some(app)) {
+        node.details.push(Entry { key: "app".to_owned(), json: crate::event::json::string(app) });
+    }
     if row.env.is_none() {
         row.env.clone_from(&envelope.env);
     }

@@ -85,12 +85,6 @@ pub(super) struct Signature<'h> {
     text: String,
 }
 
-/// The access key id of a request that says that it is signed.
-pub(super) fn id(head: &Parts) -> Option<&str> {
-    let given = text(&head.headers, AUTHORIZATION.as_str())?.strip_prefix(ALGORITHM)?;
-    given.split_once("Credential=")?.1.split(['/', ',', ' ']).next()
-}
-
 /// Makes the signatures of one day, region and service.
 #[derive(Debug)]
 pub(super) struct Signer([u8; 32]);

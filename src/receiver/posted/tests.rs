@@ -316,29 +316,58 @@ const LINE: &str = "{\"conversation_id\":\"conv-1\",\"messages\":[{\"role\":\"us
 #[tokio::test]
 async fn the_s3_writer_puts_lines_and_finds_nothing() {
     let rig = rig(signature::Config::default(), &["AKIDGOOD"]);
-    let credential =
-        |id: &str| format!("AWS4-HMAC-SHA256 Credential={id}/20261121/us-east-1/s3/aws4_request, Signature=x");
-    let good = credential("AKIDGOOD");
     let crc = base64::engine::general_purpose::STANDARD.encode(crc32fast::hash(LINE.as_bytes()).to_be_bytes());
     let key = "/s3/my-logs/app/production/date%3D2026-11-21/conv_id%3Dconv-1/run_id%3D1/log.jsonl";
     let send = async |method, path: &str, headers: &[(&'static str, &str)], body: &str| {
         read(s3::answer(&rig.accept, request(method, path, headers, body.to_owned())).await).await
     };
-    let signed = [("authorization", good.as_str()), ("x-amz-checksum-crc32", crc.as_str())];
-    let (status, answer) = send(Method::GET, key, &signed, "").await;
+    let known = [("authorization", "Bearer AKIDGOOD"), ("x-amz-checksum-crc32", crc.as_str())];
+    let (status, answer) = send(Method::GET, key, &known, "").await;
     assert!(status == 404 && answer.contains("<Code>NoSuchKey</Code>"), "{answer}");
-    assert_eq!(send(Method::PUT, key, &signed, LINE).await.0, 200);
-    let (status, answer) = send(Method::PUT, key, &signed, &LINE.replace("one", "two")).await;
+    assert_eq!(send(Method::PUT, key, &known, LINE).await.0, 200);
+    let (status, answer) = send(Method::PUT, key, &known, &LINE.replace("one", "two")).await;
     assert!(status == 400 && answer.contains("<Code>InvalidRequest</Code>"), "a wrong checksum: {answer}");
-    let bad = credential("AKIDBAD");
-    let (status, answer) = send(Method::PUT, key, &[("authorization", bad.as_str())], LINE).await;
-    assert!(status == 400 && answer.contains("AuthorizationHeaderMalformed"), "{answer}");
     let (status, answer) = send(Method::PUT, key, &[], LINE).await;
     assert!(status == 403 && answer.contains("AccessDenied"), "{answer}");
-    assert_eq!(send(Method::HEAD, "/s3/my-logs", &signed, "").await.0, 200);
-    assert_eq!(send(Method::POST, "/s3/my-logs/k?uploads", &signed, "").await.0, 501);
+    assert_eq!(send(Method::HEAD, "/s3/my-logs", &known, "").await.0, 200);
+    assert_eq!(send(Method::POST, "/s3/my-logs/k?uploads", &known, "").await.0, 501);
     let stored = rig.stored();
     assert_eq!(stored.len(), 1);
     let row = stored[0].1.row.as_ref().unwrap();
     assert_eq!((row.env.as_deref(), row.conversation_id.as_str()), (Some("production"), "conv-1"));
+}
+
+/// The id of a key is no secret, not even where somebody took a key for it.
+#[tokio::test]
+async fn a_key_as_the_access_key_id_opens_nothing() {
+    let rig = rig(signature::Config::default(), &["AKIDGOOD"]);
+    let scope = "Credential=AKIDGOOD/20261121/us-east-1/s3/aws4_request";
+    let names = "SignedHeaders=host;x-amz-content-sha256;x-amz-date";
+    let zeros = "0".repeat(64);
+    for (credential, code, wanted) in [
+        (format!("AWS4-HMAC-SHA256 {scope}"), 400, "AuthorizationHeaderMalformed"),
+        (format!("AWS4-HMAC-SHA256 {scope}, Signature=x"), 400, "AuthorizationHeaderMalformed"),
+        (format!("AWS4-HMAC-SHA256 {scope}, {names}, Signature="), 403, "SignatureDoesNotMatch"),
+        (format!("AWS4-HMAC-SHA256 {scope}, {names}, Signature={zeros}"), 403, "SignatureDoesNotMatch"),
+        ("AWS AKIDGOOD:c2lnbmF0dXJl".to_owned(), 403, "InvalidAccessKeyId"),
+        ("Bearer AKIDBAD".to_owned(), 403, "InvalidAccessKeyId"),
+    ] {
+        let headers = [
+            ("authorization", credential.as_str()),
+            ("host", "127.0.0.1:4318"),
+            ("x-amz-date", "20261121T090000Z"),
+            ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
+        ];
+        for method in [Method::PUT, Method::GET, Method::DELETE] {
+            let answer =
+                s3::answer(&rig.accept, request(method, "/s3/my-logs/log.jsonl", &headers, LINE.to_owned())).await;
+            let (status, answer) = read(answer).await;
+            assert!(status == code && answer.contains(&format!("<Code>{wanted}</Code>")), "{credential}: {answer}");
+        }
+    }
+    let presigned = format!("/s3/my-logs/log.jsonl?X-Amz-Credential=AKIDGOOD%2F20261121&X-Amz-Signature={zeros}");
+    let (status, answer) =
+        read(s3::answer(&rig.accept, request(Method::PUT, &presigned, &[], LINE.to_owned())).await).await;
+    assert!(status == 403 && answer.contains("<Code>AccessDenied</Code>"), "{answer}");
+    assert!(rig.stored().is_empty());
 }

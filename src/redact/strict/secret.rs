@@ -276,7 +276,7 @@ fn is_scrambled(value: &str) -> bool {
     is_letters && (starts + ends + 1) * LETTERS_A_WORD > value.len()
 }
 
-fn is_placeholder(value: &str) -> bool {
+pub(super) fn is_placeholder(value: &str) -> bool {
     let word = value.trim_matches(|char: char| !char.is_alphanumeric());
     let first = value.bytes().next();
     PLACEHOLDERS.iter().any(|placeholder| word.eq_ignore_ascii_case(placeholder))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// Pieces of texts that make matchers of other kinds run for ever: what begins a match and does not end it.
-const PIECES: [&str; 22] = [
+const PIECES: [&str; 24] = [
     "sk-",
     "eyJa.",
     "eyJaaaaaaaaaa.",
@@ -19,6 +19,8 @@ const PIECES: [&str; 22] = [
     "A_KEY = ",
     "password: ",
     "--token ",
+    "?key=",
+    "&pwd=a=",
     "Bearer ",
     "/home/",
     "1 2 ",

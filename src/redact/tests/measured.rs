@@ -247,6 +247,24 @@ const SECRETS: &[Class] = &[
             dice.one(&["jdbc:mysql://db/x?user=app&password=", "UID=sa;PWD=", "https://x.example/?a=1&password="]);
         within(before, dice.run(LOWER, 12), "&x=1")
     }),
+    ("parameter of a URL", false, |dice| {
+        let name = dice.one(&["?key=", "?x=1&sig=", "?a=b&auth=", "/cb?code=", "#a=1&signature=", "?X-Amz-Signature="]);
+        let secret = match dice.below(3) {
+            0 => dice.run(HEX, 64),
+            1 => format!("{}%3D", dice.mixed("", 43)),
+            _ => dice.mixed("_-", 24),
+        };
+        within(&format!("https://x.example/v1{name}"), secret, "&page=2")
+    }),
+    ("token of a URL", false, |dice| {
+        let name = dice.one(&["?token=", "?a=1&access_token=", "?a=1&api_key=", "#id_token=", "?secret="]);
+        within(&format!("https://x.example/v1{name}"), dice.mixed("", 16), "&page=2")
+    }),
+    ("password of a URL", false, |dice| {
+        let name = dice.one(&["?password=", "?user=a&pwd=", "?u=a&passwd="]);
+        let secret = format!("{}x", dice.run(LOWER, 5));
+        within(&format!("https://x.example/v1{name}"), secret, "&page=2")
+    }),
     ("bearer", true, |dice| within("Authorization: Bearer ", dice.mixed("._~+-", 32), "")),
     ("bearer, lower case", false, |dice| within("authorization: bearer ", dice.mixed("._~+-", 32), "")),
     ("basic_auth", false, |dice| {
@@ -383,6 +401,16 @@ const CLEAN: &[(&str, Make)] = &[
         format!("/usr/lib/{}/{}.so.{}", dice.words(2, "/"), dice.words(1, "/"), dice.below(9))
     }),
     ("address of a page", |dice| format!("https://example.com/{}?page={}", dice.words(4, "/"), dice.below(900))),
+    ("parameters of a page", |dice| {
+        let (name, code) = (dice.words(3, "-"), dice.below(9000));
+        format!(
+            "https://example.com/search?key={name}-{code}&code=PT-{code}&auth=basic&sig=none&token={}&id={}&ref={}&v={}",
+            dice.words(1, "-"),
+            dice.uuid(),
+            dice.run(HEX, 40),
+            dice.mixed("", 11)
+        )
+    }),
     ("token counts", |dice| format!("max_tokens={} prompt_tokens: {}", dice.below(9000), dice.below(90_000))),
     ("key of words", |dice| format!("key: {} token: {}", dice.words(1, " "), dice.words(1, " "))),
     ("code", |dice| format!("let key = {}(token); // {}", dice.words(2, "_"), dice.words(3, " "))),

@@ -84,14 +84,18 @@ pub(crate) fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Opt
 
 /// A TCP address of this machine that nobody listens on. No two calls give the same.
 pub(crate) fn free_address() -> String {
+    free_address_of("127.0.0.1").expect("a free port")
+}
+
+/// The same, of a host; fails where the machine does not have it.
+pub(crate) fn free_address_of(host: &str) -> std::io::Result<String> {
     static TAKEN: std::sync::Mutex<Vec<u16>> = std::sync::Mutex::new(Vec::new());
     let mut taken = TAKEN.lock().expect("the list of ports");
     loop {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("its address").port();
+        let port = std::net::TcpListener::bind(format!("{host}:0"))?.local_addr()?.port();
         if !taken.contains(&port) {
             taken.push(port);
-            return format!("127.0.0.1:{port}");
+            return Ok(format!("{host}:{port}"));
         }
     }
 }
