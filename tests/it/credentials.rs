@@ -61,7 +61,10 @@ fn tenants_with_the_same_ids_share_nothing_and_keys_rotate_without_loss() {
         (post(&server, Some("old-key-of-b"), &body) == 401).then_some(())
     });
     let ledger = server.drain(Duration::from_secs(20));
-    assert_eq!(ledger.landed, 12, "four spans of each tenant, though their ids are the same, and four more: {ledger:?}");
+    assert_eq!(
+        ledger.landed, 12,
+        "four spans of each tenant, though their ids are the same, and four more: {ledger:?}"
+    );
     assert_eq!(ledger.received, ledger.landed + ledger.deduplicated, "{ledger:?}");
     assert!(server.stop().success());
 
@@ -77,9 +80,20 @@ fn tenants_with_the_same_ids_share_nothing_and_keys_rotate_without_loss() {
     assert_eq!((rows::parse(&of("a")).len(), rows::parse(&of("b")).len()), (8, 4));
     let (a, b) = (rows::parse(&of("a")), rows::parse(&of("b")));
     let is_named = |row: &&rows::Row| row["service"] == "load" && row["details"]["app"] == "till";
-    let is_nameless = |row: &&rows::Row| row["service"] == "till" && row.get("details").is_none_or(|details| details.get("app").is_none());
-    assert_eq!((a.iter().filter(is_named).count(), a.iter().filter(is_nameless).count()), (4, 4), "the key's app: {a:#?}");
-    assert!(b.iter().all(|row| row["service"] == "load" && row.get("details").is_none_or(|details| details.get("app").is_none())), "the same: {b:#?}");
+    let is_nameless = |row: &&rows::Row| {
+        row["service"] == "till" && row.get("details").is_none_or(|details| details.get("app").is_none())
+    };
+    assert_eq!(
+        (a.iter().filter(is_named).count(), a.iter().filter(is_nameless).count()),
+        (4, 4),
+        "the key's app: {a:#?}"
+    );
+    assert!(
+        b.iter().all(
+            |row| row["service"] == "load" && row.get("details").is_none_or(|details| details.get("app").is_none())
+        ),
+        "the same: {b:#?}"
+    );
     assert!(!of("a").contains("ada@example.com"), "the configured policy");
     assert!(of("b").contains(secret), "the policy of the key");
     assert!(!server.data().join("events").exists(), "nothing landed elsewhere");

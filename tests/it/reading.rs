@@ -219,7 +219,7 @@ fn what_is_emitted_is_tailed_listed_and_shown_without_its_controls() {
     assert!(code == 2 && err.contains("not JSON"), "{code}: {err}");
 
     let server = setup.clone().start();
-    let (code, said, err) = run(&mut command(&["emit", r#"{"event_type": "chat.message", "messages": []} {}"#]));
+    let (code, said, err) = run(&mut command(&["emit", "{\"event_type\": \"chat.message\"}\n{}"]));
     assert!(code == 1 && said.contains(r#""rejected":1"#) && err.contains("_dead/"), "{code}: {said} {err}");
     let tail =
         |form: &str| Child::start(command(&["tail", "--every", "200ms", "--format", form]).current_dir(folder.path()));
