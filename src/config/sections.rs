@@ -62,9 +62,25 @@ pub(super) fn keys(r: &mut Reader) -> Vec<Keys> {
         }
         let tenant = entry.tenant.unwrap_or_else(|| Caller::default().tenant);
         let caller = Caller { tenant, app: entry.app, policy: entry.policy, prefix: entry.prefix };
-        keys.push(Keys { source, caller, doors: entry.doors });
+        let entry = Keys { source, caller, doors: entry.doors };
+        if keys.iter().any(|other| is_ambiguous(other, &entry)) {
+            r.fault(format!("{PATH}: two entries have the same key, and say of it what differs"));
+        }
+        keys.push(entry);
     }
     keys
+}
+
+/// Whether a key has two bearers at one door.
+fn is_ambiguous(one: &Keys, other: &Keys) -> bool {
+    let is_same = match (&one.source, &other.source) {
+        (Source::Key(one), Source::Key(other)) => one.trim() == other.trim(),
+        (Source::File(one), Source::File(other)) => one == other,
+        _ => false,
+    };
+    let share_a_door =
+        one.doors.is_empty() || other.doors.is_empty() || one.doors.iter().any(|door| other.doors.contains(door));
+    is_same && share_a_door && one.caller != other.caller
 }
 
 /// What is printed of a list that holds secrets.
@@ -109,6 +125,9 @@ fn senders(r: &mut Reader, path: &'static str) -> Vec<signature::Sender> {
     for sender in &senders {
         if let Err(fault) = sender.check() {
             r.fault(format!("{path}: {fault}"));
+        }
+        if let Some(Err(error)) = sender.prefix.as_deref().map(str::parse::<Prefix>) {
+            r.fault(format!("{path}: {error}"));
         }
     }
     senders

@@ -73,6 +73,7 @@ fn webhook_secrets_are_read_and_not_printed() {
         ("[{verify_token: t}]", "neither secret nor secret_file"),
         ("[{secret: ''}]", "a secret is empty"),
         ("[{secret: s, policy: all}]", "policy is none of"),
+        ("[{secret: s, prefix: ../b}]", "prefix"),
         ("[{secrets: s}]", "unknown field"),
     ] {
         let faults = read(&format!("webhooks: {{meta: {bad}}}"), &[]).unwrap_err().to_string();
@@ -106,10 +107,18 @@ fn keys_name_their_bearers_and_are_not_printed() {
         "[{key: a, file: b}]",
         "[{key: a, policy: all}]",
         "[{key: a, prefix: ../b}]",
+        "[{key: a, tenant: one}, {key: a, tenant: two}]",
+        "[{key: a, doors: [otlp, litellm]}, {key: ' a', policy: none, doors: [litellm]}]",
+        "[{file: f, tenant: one}, {file: f, tenant: two}]",
         "[{keys: a}]",
         "a",
     ] {
         assert!(read(&format!("auth: {{keys: {bad}}}"), &[]).is_err(), "{bad}");
+    }
+    for good in
+        ["[{key: a}, {key: a}]", "[{key: a, tenant: one, doors: [otlp]}, {key: a, tenant: two, doors: [litellm]}]"]
+    {
+        assert!(read(&format!("auth: {{keys: {good}}}"), &[]).is_ok(), "{good}");
     }
 }
 

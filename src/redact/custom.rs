@@ -15,9 +15,12 @@ const LARGEST: usize = 1 << 20;
 /// Characters of a name.
 const LONGEST_NAME: usize = 40;
 
-/// Texts that say nothing: a rule that finds something in each of them would mask everything.
-const ORDINARY: [&str; 6] =
-    ["hello", "assistant", "thanks", "The weather in Paris is fine today.", "tool call", "Guten Morgen!"];
+/// Words and sentences that say nothing: a rule that finds something in each of one kind would mask everything, be it
+/// the letters or what stands between the words.
+const ORDINARY: [&[&str]; 2] = [
+    &["hello", "assistant", "thanks", "tool", "call"],
+    &["The weather in Paris is fine today.", "Guten Morgen!", "Es ist warm, ja.", "Tudo bom?"],
+];
 
 /// Compiles the rules, or says all that is wrong with them. `taken` are the names of built-in rules.
 pub(super) fn rules(custom: &[CustomRule], taken: &[&str]) -> Result<Vec<Rule>, Vec<Fault>> {
@@ -47,7 +50,7 @@ fn compile(rule: &CustomRule) -> Result<Rule, Fault> {
     if pattern.find_iter("").chain(pattern.find_iter("hello, 42!")).any(|found| found.is_empty()) {
         return Err(Fault::Empty(rule.name.clone()));
     }
-    if ORDINARY.iter().all(|text| pattern.is_match(text)) {
+    if ORDINARY.iter().any(|texts| texts.iter().all(|text| pattern.is_match(text))) {
         return Err(Fault::Everything(rule.name.clone()));
     }
     let trigger = match rule.keyword.as_deref() {

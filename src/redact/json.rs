@@ -4,6 +4,7 @@
 //! documents may follow each other (JSON lines), and the text may be cut off anywhere.
 
 use crate::event::json::push_string;
+use memchr::memchr_iter;
 use memchr::memchr2;
 use std::borrow::Cow;
 
@@ -335,4 +336,39 @@ fn unit(digits: &str) -> Option<u32> {
 
 fn unit_of_pair(digits: &str) -> Option<u32> {
     unit(digits).filter(|unit| (0xdc00..=0xdfff).contains(unit))
+}
+
+/// The text without the escapes that may hide something from a reader who takes it as it is: `\/`, white space, and
+/// `\u` of what can be seen; however many backslashes they have. None where there are none. Quotes and backslashes stay.
+pub(super) fn unescaped(text: &str) -> Option<String> {
+    let mut out = String::new();
+    let (mut copied, mut next) = (0, 0);
+    for start in memchr_iter(b'\\', text.as_bytes()) {
+        if start < next {
+            continue;
+        }
+        let escape = text.get(start..)?.trim_start_matches('\\');
+        let mut rest = escape.chars();
+        let hidden = match rest.next() {
+            Some('/') => Some('/'),
+            Some('n') => Some('\n'),
+            Some('r') => Some('\r'),
+            Some('t') => Some('\t'),
+            Some('u') => {
+                let digits = rest.as_str();
+                rest = digits.get(4..).unwrap_or_default().chars();
+                let is_seen = |char: &char| matches!(char, '\n' | ' '..='~') && !matches!(char, '"' | '\\');
+                unit(digits).and_then(char::from_u32).filter(is_seen)
+            }
+            _ => None,
+        };
+        next = text.len() - escape.len();
+        if let Some(hidden) = hidden {
+            out.push_str(text.get(copied..start)?);
+            out.push(hidden);
+            copied = text.len() - rest.as_str().len();
+            next = copied;
+        }
+    }
+    (copied > 0).then(|| out + text.get(copied..).unwrap_or_default())
 }

@@ -275,7 +275,10 @@ impl Run<'_> {
             }
         }
         let task = Task { role: step.role, key: &self.scrub.key, again: step.again };
-        self.scrub.rules.apply(text, task, &mut self.tally)
+        let new = self.scrub.rules.apply(text, task, &mut self.tally);
+        // JSON within a text, or what is left of it, hides by its escapes what the rules look for.
+        let Some(plain) = json::unescaped(new.as_deref().unwrap_or(text)) else { return new };
+        self.scrub.rules.apply(&plain, Task { again: true, ..task }, &mut self.tally).or(new)
     }
 
     /// Redacts a token of a JSON text.

@@ -112,7 +112,8 @@ fn check(rules: &str) -> (i32, String) {
 
 #[test]
 fn a_rule_that_would_match_everything_is_refused_by_check() {
-    for pattern in [".*", ".+", "[a-z]+", r"\\w+", "x*", "(?s).", "[^ ]+", "a?", r"\\S{1,}", "."] {
+    for pattern in [".*", ".+", "[a-z]+", r"\\w+", "x*", "(?s).", "[^ ]+", "a?", r"\\S{1,}", ".", r"\\W+", " ", r"\\s+"]
+    {
         let (code, err) = check(&format!(r#"[{{"name": "all", "pattern": "{pattern}"}}]"#));
         assert!(code == 1 && err.contains("all"), "{pattern}: {code}: {err}");
     }

@@ -38,6 +38,29 @@ fn text_map_and_double_encoding_come_out_alike() {
     }
 }
 
+/// JSON in a fence, amid words, after another one, or with its quotes taken off.
+#[test]
+fn escapes_hide_nothing_in_texts_that_are_no_json() {
+    for policy in [Policy::Floor, Policy::Strict] {
+        let redactor = with_policy(policy);
+        for (text, expected) in [
+            (r#"see {"p":"\/home\/jane\/x"} there"#, r#"see {"p":"[REDACTED:path]"} there"#),
+            ("```json\n{\"p\":\"jane\\u0040example\\u002ecom\"}\n```", "```json\n{\"p\":\"[REDACTED:email]\"}\n```"),
+            (r"\u0073k-ant-FAKEFAKEFAKEFAKEFAKEFAKE", "[REDACTED:anthropic_key]"),
+            (r"sk-ant-FAKE\u0046AKEFAKEFAKEFAKEFAKE", "[REDACTED:anthropic_key]"),
+            ("\"a\"\n---\n\"jane\\u0040example.com\"", "\"a\"\n---\n\"[REDACTED:email]\""),
+            (r#"said "{\"k\": \"jane\\u0040example.com\"}" twice"#, r#"said "{\"k\": \"[REDACTED:email]\"}" twice"#),
+            (r#"so: {"k":"it is\nAKIAFFFFFFFFFFFFFFFF"}"#, "so: {\"k\":\"it is\n[REDACTED:aws_access_key]\"}"),
+        ] {
+            assert_eq!(redactor.text(text), expected);
+            assert_eq!(redactor.text(expected), expected);
+        }
+        for clean in [r"C:\new\table\\u0041 \/ \u \u00e9 \ud83d \", r#"{"a":"x\/y\u0041"} and more"#, r"\\\\\\\\"] {
+            assert_eq!(redactor.text(clean), clean, "no secret, no edit");
+        }
+    }
+}
+
 #[test]
 fn what_is_clean_is_not_edited() {
     let redactor = with_policy(Policy::Floor);
