@@ -2,6 +2,7 @@
 //! that is wrong with it.
 
 use crate::cli::Status;
+use crate::cli::plain;
 use crate::cli::store;
 use crate::config::Config;
 use std::path::Path;
@@ -19,14 +20,14 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Status {
     match read(arguments.config.as_deref()) {
         Ok(config) => {
-            print!("{}", config.to_yaml());
-            config.doubts().iter().for_each(|doubt| eprintln!("{doubt}"));
+            print!("{}", plain::json(&config.to_yaml()));
+            config.doubts().iter().for_each(|doubt| eprintln!("{}", plain::block(doubt, "")));
             let faults = store::takes(&config);
-            faults.iter().for_each(|fault| eprintln!("{fault}"));
+            faults.iter().for_each(|fault| eprintln!("{}", plain::block(fault, "")));
             if faults.is_empty() { Status::Good } else { Status::Fault }
         }
         Err(fault) => {
-            eprint!("{fault}");
+            eprintln!("{}", plain::block(&fault, ""));
             Status::Fault
         }
     }

@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Status {
     let wanted = match (time(&arguments.since), time(&arguments.until)) {
         (Ok(since), Ok(until)) => Wanted { conversation: None, since, until },
         (Err(fault), _) | (_, Err(fault)) => {
-            eprintln!("{fault}");
+            eprintln!("{}", plain::block(&fault, ""));
             return Status::Usage;
         }
     };

@@ -74,7 +74,7 @@ pub fn run(arguments: &Arguments) -> Status {
         None => match check::read(arguments.config.as_deref()) {
             Ok(config) => config.http_endpoint,
             Err(faults) => {
-                eprint!("{faults}");
+                eprintln!("{}", plain::block(&faults, ""));
                 return Status::Usage;
             }
         },
@@ -124,7 +124,7 @@ async fn send(arguments: &Arguments, to: &str, body: String) -> anyhow::Result<S
         eprintln!("what cannot be read is kept below _dead/, with the reason");
         return Ok(Status::Fault);
     }
-    eprintln!("{to} answers {status}: {answer}");
+    eprintln!("{} answers {status}: {answer}", plain::line(to));
     Ok(Status::Fault)
 }
 

@@ -4,6 +4,7 @@ use crate::app;
 use crate::app::Ended;
 use crate::cli::Status;
 use crate::cli::check;
+use crate::cli::plain;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ pub fn run(arguments: &Arguments) -> Status {
     let config = match check::read(arguments.config.as_deref()) {
         Ok(config) => config,
         Err(faults) => {
-            eprint!("{faults}");
+            eprintln!("{}", plain::block(&faults, ""));
             return Status::Usage;
         }
     };
@@ -40,6 +41,6 @@ pub fn run(arguments: &Arguments) -> Status {
         Err(Ended::Usage(error)) => (Status::Usage, error),
         Err(Ended::Storage(error)) => (Status::Storage, error),
     };
-    eprintln!("chatlake: {error:#}");
+    eprintln!("{}", plain::block(&format!("chatlake: {error:#}"), ""));
     status
 }

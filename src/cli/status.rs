@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         None => match check::read(arguments.config.as_deref()) {
             Ok(config) => config.admin_endpoint,
             Err(faults) => {
-                eprint!("{faults}");
+                eprintln!("{}", plain::block(&faults, ""));
                 return Exit::Usage;
             }
         },

@@ -94,7 +94,7 @@ pub fn read(place: &Place, run: impl AsyncFnOnce(Scan) -> anyhow::Result<Status>
     let scan = match place.open() {
         Ok(scan) => scan,
         Err(fault) => {
-            eprintln!("{}", fault.trim_end());
+            eprintln!("{}", plain::block(&fault, ""));
             return Status::Usage;
         }
     };
@@ -159,7 +159,7 @@ impl Progress {
 
     /// Prints a line above the bar.
     pub fn say(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| eprintln!("{}", plain::block(line, "")));
     }
 
     /// Takes the bar away and gives the seconds since the begin.

@@ -76,7 +76,7 @@ pub fn run(arguments: &Arguments) -> Status {
 }
 
 fn usage(fault: &str) -> Status {
-    eprintln!("{fault}");
+    eprintln!("{}", plain::block(fault, ""));
     Status::Usage
 }
 

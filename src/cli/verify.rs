@@ -35,7 +35,7 @@ pub fn run(arguments: &Arguments) -> Status {
     let since = match store::since(arguments.since.as_deref(), now) {
         Ok(since) => since,
         Err(fault) => {
-            eprintln!("--since {fault}");
+            eprintln!("{}", plain::block(&format!("--since {fault}"), ""));
             return Status::Usage;
         }
     };

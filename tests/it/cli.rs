@@ -80,6 +80,38 @@ fn secrets_are_not_printed() {
 }
 
 #[test]
+fn names_and_settings_do_not_steer_the_terminal() {
+    const EVIL: &str = "a\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}b";
+    let folder = TempDir::new().expect("a folder");
+    let input = folder.path().join(format!("{EVIL}-traces.json"));
+    fs::write(&input, "{bad").expect("a file");
+    fs::write(folder.path().join(format!("{EVIL}.txt")), "").expect("a file");
+    let path = folder.path().to_str().expect("a name").to_owned();
+    let rule = serde_json::json!([{"name": "a", "pattern": format!("BAD({EVIL}")}]).to_string();
+    let lake = format!("{path}/{EVIL}");
+    for (words, setting, code) in [
+        (&["check"][..], ("WEBHOOKS__PUBLIC_URL", format!("https://{EVIL}")), 0),
+        (&["check"], ("REDACTION__RULES", rule), 1),
+        (&["check", "--config", EVIL], ("X", String::new()), 1),
+        (&["serve", "--config", EVIL], ("X", String::new()), 2),
+        (&["convert", &path, "--to", "-"], ("STORE__FORMAT", "jsonl".to_owned()), 1),
+        (&["convert", &lake, "--to", "-"], ("STORE__FORMAT", "jsonl".to_owned()), 1),
+        (&["verify", &lake], ("STORE__FORMAT", "jsonl".to_owned()), 2),
+        (&["tail", &lake, "--no-follow"], ("STORE__FORMAT", "jsonl".to_owned()), 2),
+    ] {
+        let mut command = program();
+        command.current_dir(folder.path()).args(words);
+        if setting.0 != "X" {
+            command.env(format!("CHATLAKE_{}", setting.0), &setting.1);
+        }
+        let (got, out, err) = run(&mut command);
+        let said = out + &err;
+        assert!(got == code && said.contains("owned"), "{words:?}: {got}: {said}");
+        assert!(!said.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']), "{words:?}: {said:?}");
+    }
+}
+
+#[test]
 fn a_missing_configuration_file_is_named() {
     let (code, _, err) = run(program().args(["serve", "--config", "no-such-file.yaml"]));
     assert_eq!(code, MISUSE, "{err}");

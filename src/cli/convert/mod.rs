@@ -10,6 +10,7 @@ mod tests;
 
 use crate::cli::Status;
 use crate::cli::check;
+use crate::cli::plain;
 use crate::cli::store;
 use crate::cli::store::Progress;
 use crate::config::Config;
@@ -71,14 +72,14 @@ pub fn run(arguments: &Arguments) -> Status {
     let (config, redactor, target) = match prepare(arguments) {
         Ok(prepared) => prepared,
         Err((status, fault)) => {
-            eprintln!("{}", fault.trim_end());
+            eprintln!("{}", plain::block(&fault, ""));
             return status;
         }
     };
     match convert(arguments, &config, redactor, &target) {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("{error:#}");
+            eprintln!("{}", plain::block(&format!("{error:#}"), ""));
             Status::Storage
         }
     }
