@@ -6,7 +6,8 @@
 //! | `hash` | keyed hash; of arguments, hashes and sizes in `details.tool_hashes` | keyed hash, where said |
 //! | `none` | absent | `[REDACTED:content]`, where said |
 //!
-//! Texts elsewhere count as said if they are longer than 64 characters or stand under a name such as `content`.
+//! Texts elsewhere count as said if they are longer than 64 characters or stand under a name such as `content` or
+//! `user_prompt`; so does all that stands in arguments, results and replies as a client sent them (`details.payload`).
 //! Envelopes (resource attributes) are left alone.
 
 use super::config::Content;
@@ -42,8 +43,9 @@ pub(super) const NAME: &str = "content";
 /// The entry of `details` that tells what arguments were.
 const TOOL_HASHES: &str = "tool_hashes";
 
-/// Last parts of names under which something said stands.
-const SAID: [&str; 28] = [
+/// Last words of names under which something said stands.
+const SAID: [&str; 30] = [
+    "address",
     "answer",
     "arguments",
     "body",
@@ -60,19 +62,45 @@ const SAID: [&str; 28] = [
     "messages",
     "output",
     "outputs",
-    "page_content",
     "prompt",
     "query",
     "question",
     "reasoning",
     "response",
     "result",
+    "steps",
     "summary",
     "text",
     "thinking",
+    "title",
     "transcript",
     "value",
 ];
+
+/// Names under which whatever stands is an argument, a result or a message, as clients send them.
+const WHOLE: [&str; 18] = [
+    "args",
+    "arguments",
+    "button",
+    "contacts",
+    "failed_data",
+    "function_args",
+    "initial_context",
+    "interactive",
+    "kwargs",
+    "location",
+    "order",
+    "parameters",
+    "reply",
+    "request_data",
+    "response_data",
+    "result_data",
+    "return_value",
+    "tool_input",
+];
+
+/// Entries of `details` in which they do.
+const SENT: [&str; 5] = ["api_call", "payload", "plan", "session", "wa_meta"];
 
 /// Applies the policy to a redacted record. Gives the number of texts that it changed.
 pub(super) fn apply(content: Content, key: &Key, partial: &mut Partial) -> u32 {
@@ -168,8 +196,15 @@ impl Keep<'_> {
             Field::Tag(name) => self.token(Some(name), text),
             Field::Json(name) => {
                 let under = name.filter(|name| is_said(name));
+                let is_sent = name.is_some_and(|name| SENT.contains(&name)) && self.content != Content::Excerpt;
+                let is_whole = |name: Option<&str>| is_sent && name.is_some_and(|name| WHOLE.contains(&name));
                 json::rewrite(text, name, &mut |place, text| match place {
+                    Place::Value(name) if is_whole(name) => self.instead(text),
                     Place::Value(name) => self.token(under.or(name), text),
+                    Place::Nest(name) if is_whole(name) => {
+                        self.count += 1;
+                        Some(mark(NAME))
+                    }
                     Place::Key | Place::Number(_) | Place::Nest(_) => None,
                 })
                 .unwrap_or_else(|_| self.token(None, text))
@@ -204,9 +239,13 @@ fn is_kept(text: &str) -> bool {
     is_identity(text) || is_mark(text)
 }
 
+/// Whether the last word of a name is one of [`SAID`]: `input.value`, `user_prompt`, `aiResponse`, `PROMPT`.
 fn is_said(name: &str) -> bool {
-    let last = name.rsplit(['.', ':', '/']).next().unwrap_or(name);
-    SAID.iter().any(|said| last.eq_ignore_ascii_case(said))
+    let last = name.rsplit(['.', ':', '/', '_', '-', ' ']).next().unwrap_or(name);
+    let is_camel = last.contains(|c: char| c.is_ascii_lowercase());
+    let word = last.rfind(|c: char| c.is_ascii_uppercase()).filter(|_| is_camel).and_then(|at| last.get(at..));
+    let is = |word: &str| SAID.iter().any(|said| word.eq_ignore_ascii_case(said));
+    is(last) || word.is_some_and(is)
 }
 
 /// What is told of the arguments of one call: as the modelstat SDK for Python tells it, so that both can be joined.

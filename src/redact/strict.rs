@@ -123,7 +123,12 @@ const PREFIXED: [(&str, &[&str], &str, usize); 58] = [
 /// Name, literals one of which it needs, pattern.
 type Row = (&'static str, &'static [&'static str], &'static str);
 
-const PATTERNS: [Row; 20] = [
+const PATTERNS: [Row; 21] = [
+    (
+        "netrc_password",
+        &["machine"],
+        r"(?-u:\b)machine\s+\S{1,253}\s+login\s+\S{1,64}\s+password\s+(?P<secret>\S{4,128})",
+    ),
     ("sendgrid_key", &["SG."], r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}"),
     ("telegram_token", &[":AA"], r"(?:^|[^A-Za-z0-9])(?P<secret>(?:bot)?[0-9]{8,10}:AA[A-Za-z0-9_-]{32,})"),
     ("azure_secret", &["Q~"], r"(?:^|[^A-Za-z0-9])(?P<secret>[A-Za-z0-9_~.-]{3}[78]Q~[A-Za-z0-9_~.-]{31,34})"),
@@ -189,6 +194,9 @@ pub(super) fn rules() -> Vec<Rule> {
     rules.push(checked("basic_auth", &["basic"], r"(?i-u:basic)\s+(?P<secret>[A-Za-z0-9+/]{6,})={0,2}", is_basic_auth));
     rules.push(scan("db_password", Class::Secret, &["://"], url_passwords));
     rules.push(scan(SECRET_FIELD, Class::Secret, &secret::KEYWORDS, secret::assignments));
+    rules.push(checked("secret_element", &secret::ELEMENT_KEYWORDS, secret::ELEMENT_PATTERN, |found| {
+        is_secret(found.first, found.secret())
+    }));
     rules.push(scan("url_parameter", Class::Secret, &parameter::KEYWORDS, parameter::values));
     rules.push(Rule { trigger: Trigger::Run, ..scan("aws_secret_key", Class::Secret, &[], keys_in_runs) });
     for (name, find) in number::SCANS {
@@ -271,7 +279,12 @@ fn blocks(text: &str, begin: &str, end: &str, close: &str) -> Vec<Range<usize>> 
 }
 
 fn is_basic_auth(found: &Found<'_>) -> bool {
-    let decoded = STANDARD_NO_PAD.decode(found.secret()).unwrap_or_default();
+    is_pair(found.secret())
+}
+
+/// Whether this is base64 of a name and a password.
+fn is_pair(text: &str) -> bool {
+    let decoded = STANDARD_NO_PAD.decode(text.trim_end_matches('=')).unwrap_or_default();
     std::str::from_utf8(&decoded).is_ok_and(|text| text.contains(':') && !text.contains(char::is_control))
 }
 

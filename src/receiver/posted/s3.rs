@@ -53,12 +53,15 @@ use http::header::CONTENT_ENCODING;
 use http::header::CONTENT_TYPE;
 use http::header::ETAG;
 use http::request::Parts;
+use sha1::Sha1;
 use sha2::Digest as _;
 use sha2::Sha256;
 use std::sync::Arc;
 
 /// The checksum that clients send by default.
 const CRC32: &str = "x-amz-checksum-crc32";
+const SHA1: &str = "x-amz-checksum-sha1";
+const SHA256: &str = "x-amz-checksum-sha256";
 
 pub(super) fn routes() -> Router<Arc<Accept>> {
     let answer =
@@ -137,7 +140,7 @@ fn sender<'h>(accept: &Accept, head: &'h Parts) -> Result<Sender<'h>, Refused> {
     }
     let signature = match Signature::of(head) {
         Some(signature) => signature?,
-        None if head.headers.contains_key(AUTHORIZATION) => {
+        None if is_bearer(&head.headers) => {
             return Ok(Sender { caller: auth.caller(STACKIFIER, &head.headers)?, signed: None });
         }
         None => return Err(Fault::Missing.into()),
@@ -149,6 +152,11 @@ fn sender<'h>(accept: &Accept, head: &'h Parts) -> Result<Sender<'h>, Refused> {
     })?;
     signature.check_time(accept.wall_micros())?;
     Ok(Sender { caller, signed: Some((signature, key)) })
+}
+
+fn is_bearer(headers: &HeaderMap) -> bool {
+    let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|text| text.split_once(' '));
+    given.is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
 }
 
 async fn handle(accept: &Accept, head: &Parts, body: &mut Body) -> Result<Answered, Refused> {
@@ -219,7 +227,7 @@ fn content(headers: &HeaderMap, body: Bytes, sender: &Sender<'_>) -> Result<Byte
         if hash.len() == 64 && !hash.eq_ignore_ascii_case(&hex(&Sha256::digest(&body))) {
             return Err(Fault::Body.into());
         }
-        check(&body, text(CRC32))?;
+        check(&body, text)?;
         return Ok(body);
     }
     let fault = || Rejected::Malformed("the body's chunks cannot be read".to_owned());
@@ -228,17 +236,22 @@ fn content(headers: &HeaderMap, body: Bytes, sender: &Sender<'_>) -> Result<Byte
         signature.check_chunks(&signature.signer(key.reveal()), &chunked)?;
     }
     let content = chunked.content();
-    check(&content, chunked.trailer(CRC32).or_else(|| text(CRC32)))?;
+    check(&content, |name| chunked.trailer(name).or_else(|| text(name)))?;
     if text("x-amz-decoded-content-length").is_some_and(|length| length.parse() != Ok(content.len())) {
         return Err(fault().into());
     }
     Ok(content.into())
 }
 
-/// Holds a body against the checksum that came with it.
-fn check(body: &[u8], crc: Option<&str>) -> Result<(), Rejected> {
-    let crc = crc.and_then(|text| STANDARD.decode(text).ok());
-    if crc.is_some_and(|crc| crc != crc32fast::hash(body).to_be_bytes()) {
+/// Holds a body against the checksums that came with it.
+fn check<'t>(body: &[u8], given: impl Fn(&str) -> Option<&'t str>) -> Result<(), Rejected> {
+    let differs = |name, made: &dyn Fn() -> Vec<u8>| {
+        given(name).and_then(|text| STANDARD.decode(text).ok()).is_some_and(|given| given != made())
+    };
+    if differs(CRC32, &|| crc32fast::hash(body).to_be_bytes().to_vec())
+        || differs(SHA1, &|| Sha1::digest(body).to_vec())
+        || differs(SHA256, &|| Sha256::digest(body).to_vec())
+    {
         return Err(Rejected::Malformed("the body is not what its checksum was made of".to_owned()));
     }
     Ok(())
@@ -314,6 +327,11 @@ mod tests {
         let crc = STANDARD.encode(crc32fast::hash(b"body").to_be_bytes());
         assert!(read(&[(CRC32, &crc)], b"body").is_ok());
         assert_eq!(read(&[(CRC32, &crc)], b"bodz"), Err("malformed"));
+        for (name, sum) in [(SHA1, Sha1::digest(b"body").to_vec()), (SHA256, Sha256::digest(b"body").to_vec())] {
+            let sum = STANDARD.encode(sum);
+            assert!(read(&[(name, &sum)], b"body").is_ok());
+            assert_eq!(read(&[(name, &sum)], b"bodz"), Err("malformed"), "{name}");
+        }
         let sha = hex(&Sha256::digest(b"body"));
         assert!(read(&[(CONTENT, &sha)], b"body").is_ok());
         assert_eq!(read(&[(CONTENT, &sha)], b"bodz"), Err("malformed"));

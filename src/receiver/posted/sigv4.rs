@@ -58,7 +58,7 @@ impl Fault {
             Self::Missing => (
                 403,
                 "AccessDenied",
-                "no signature: set AWS_SECRET_ACCESS_KEY to a key of auth.keys, and AWS_ACCESS_KEY_ID to any name",
+                "no signature of version 4 in the header authorization: set AWS_SECRET_ACCESS_KEY to a key of auth.keys, and AWS_ACCESS_KEY_ID to any name",
             ),
             Self::Malformed => (
                 400,

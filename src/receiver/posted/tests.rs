@@ -349,7 +349,7 @@ async fn a_key_as_the_access_key_id_opens_nothing() {
         (format!("AWS4-HMAC-SHA256 {scope}, Signature=x"), 400, "AuthorizationHeaderMalformed"),
         (format!("AWS4-HMAC-SHA256 {scope}, {names}, Signature="), 403, "SignatureDoesNotMatch"),
         (format!("AWS4-HMAC-SHA256 {scope}, {names}, Signature={zeros}"), 403, "SignatureDoesNotMatch"),
-        ("AWS AKIDGOOD:c2lnbmF0dXJl".to_owned(), 403, "InvalidAccessKeyId"),
+        ("AWS AKIDGOOD:c2lnbmF0dXJl".to_owned(), 403, "AccessDenied"),
         ("Bearer AKIDBAD".to_owned(), 403, "InvalidAccessKeyId"),
     ] {
         let headers = [

@@ -17,6 +17,12 @@ pub(super) const SAID_KEYWORDS: [&str; 4] = ["password", "passwort", "passphrase
 /// `the password is …`, `password was: …`.
 pub(super) const SAID_PATTERN: &str = r#"(?i-u:password|passwort|passphrase|passcode)\s+(?i-u:is|was|ist|=|:)\s*:?\s*["'`]?(?P<secret>[^\s"'`<>]{6,128})"#;
 
+/// Literals one of which stands in an element with a telling name.
+pub(super) const ELEMENT_KEYWORDS: [&str; 6] = ["password>", "passwd>", "passphrase>", "pwd>", "secret>", "token>"];
+
+/// `<password>…</password>`.
+pub(super) const ELEMENT_PATTERN: &str = r"<(?P<name>[A-Za-z][A-Za-z0-9_.:-]{1,40})>\s*(?P<secret>[^<>\s]{4,256})\s*</";
+
 /// Whether what is said to be a password looks like one.
 pub(super) fn is_said(found: &Found<'_>) -> bool {
     let said = found.secret().trim_end_matches(['.', ',', ';', ')', '!', '?', '*']);
@@ -111,7 +117,8 @@ pub(in crate::redact) fn is_secret(name: &str, value: &str) -> bool {
         _ if is_identity(value) => false,
         Some(Telling::Password) => !value.is_empty() && !is_placeholder(value),
         Some(Telling::Token) => value.len() >= 8 && !value.contains(char::is_whitespace) && is_random(value),
-        None => false,
+        // As container registries have them.
+        None => name.eq_ignore_ascii_case("auth") && value.len() >= 8 && super::is_pair(value),
     }
 }
 

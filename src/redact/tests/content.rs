@@ -121,3 +121,41 @@ fn secrets_are_taken_out_before_excerpts_are_made() {
     let content = record(&redactor, partial).row.unwrap().messages[0].content.clone().unwrap();
     assert!(content.ends_with("[REDACTED:…"), "{content}");
 }
+
+#[test]
+fn what_clients_sent_is_no_way_around() {
+    let payload = r#"{"input_text":"spoken-word","aiResponse":"spoken-word","model_name":"gpt-4o","parameters":{"city":"spoken-word","n":4711},
+        "steps":[{"step_name":"search","user_question":"spoken-word"}],"reasoning_steps":["spoken-word"],"call_id":"call_1",
+        "interactive":{"button_reply":{"title":"spoken-word"}},"plan":{"actions":[{"args":["spoken-word"]}]},"system_message":"spoken-word"}"#;
+    for content in [Content::Hash, Content::None] {
+        let redactor = with_content(content);
+        let details = vec![
+            Entry { key: "payload".into(), json: payload.into() },
+            Entry {
+                key: "wa_meta".into(),
+                json: r#"{"reply":{"title":"spoken-word"},"location":{"latitude":4711}}"#.into(),
+            },
+            Entry { key: "plan".into(), json: r#"{"actions":[{"args":{"city":"spoken-word"}}]}"#.into() },
+        ];
+        let row = Some(Box::new(Event {
+            tools: Some(r#"[{"function":{"name":"f","parameters":{"type":"object"}}}]"#.into()),
+            ..Event::default()
+        }));
+        let once = record(&redactor, Partial { row, details, ..Partial::default() });
+        let told: Vec<&str> = once.details.iter().map(|entry| entry.json.as_str()).collect();
+        let all = told.join(" ");
+        assert!(!all.contains("spoken-word") && !all.contains("4711"), "{content:?}: {all}");
+        for kept in ["gpt-4o", "search", "call_1"] {
+            assert!(all.contains(kept), "{content:?}: {kept}: {all}");
+        }
+        assert!(told.iter().all(|json| serde_json::from_str::<serde_json::Value>(json).is_ok()), "{all}");
+        assert!(
+            once.row.as_ref().unwrap().tools.as_deref().unwrap().contains(r#""type":"object""#),
+            "definitions stay"
+        );
+        assert_eq!(record(&redactor, once.clone()).details, once.details);
+    }
+    let details = vec![Entry { key: "payload".into(), json: payload.into() }];
+    let kept = record(&with_content(Content::Excerpt), Partial { details, ..Partial::default() });
+    assert_eq!(kept.details[0].json, payload, "an excerpt of what is short is all of it");
+}

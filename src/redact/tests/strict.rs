@@ -26,6 +26,15 @@ const CASES: &[(&str, &str)] = &[
     ("key{}=4f9a02c7b8d15e63&page=2", "key=[REDACTED:url_parameter]&page=2"),
     ("/login?user=a&pwd{}=hunt&b=1", "/login?user=a&pwd=[REDACTED:url_parameter]&b=1"),
     ("/cb#state=7&code{}=ab12cd34ef56gh78", "/cb#state=7&code=[REDACTED:url_parameter]"),
+    ("<db><pass{}word>geheim</password></db>", "<db><password>[REDACTED:secret_element]</password></db>"),
+    (
+        "<ns:client-secret>\n ab12cd34ef\n</ns:client-secret>",
+        "<ns:client-secret>\n [REDACTED:secret_element]\n</ns:client-secret>",
+    ),
+    (
+        "machine api.example login jane password{} hunter2hunter",
+        "machine api.example login jane password [REDACTED:netrc_password]",
+    ),
     ("DB_PASS{}WORD: 'hunter2hunter2'", "DB_PASSWORD: '[REDACTED:env_secret]'"),
     ("authorization: be{}arer abcdefghijklmnopqrstuvwxyz0123", "authorization: bearer [REDACTED:bearer]"),
     ("Authorization: Be{}arer abcdefghijklmnopqrstuvwxyz", "Authorization: Bearer [REDACTED:bearer]"),
@@ -105,6 +114,8 @@ const CLEAN: &[&str] = &[
     "https://example.com/a?key=getUserProfileForTenant2&sort_key=created_at_descending&password={password}&pwd=$PWD",
     "?code=404&key=summary-2026-11-21&v=dQw4w9WgXcQ&list=PLFgquLnL59alCl_2TQvOiD5Vgm1hCaGSI&ref=da39a3ee5e6b4b0d",
     "for key=value pairs; key=4f9a02c7 is short, password=, and f(key=4f9a02c7b8d15e63) is code",
+    "<password>null</password><token>weather</token><password></password><token>{{ token }}</token>",
+    "the machine asks at login for a password again, {\"auth\":\"basic-authentication\",\"auths\":\"oauth2\"}",
     "bearer of bad news-and-more-things-like-that",
     "basic understanding, Basic principles",
     "https://example.com:8080/a@b and see user:name@",
@@ -152,6 +163,10 @@ fn what_floor_sees_strict_sees_too() {
 fn telling_names_of_json_hide_their_values() {
     let redactor = with_policy(Policy::Strict);
     for (json, expected) in [
+        (
+            r#"{"auths":{"r.example":{"auth":"amFuZTpodW50ZXIy"}}}"#,
+            r#"{"auths":{"r.example":{"auth":"[REDACTED:secret_field]"}}}"#,
+        ),
         (r#"{"password":"hunter2","user":"app"}"#, r#"{"password":"[REDACTED:secret_field]","user":"app"}"#),
         (r#"{"db.password":"x y z"}"#, r#"{"db.password":"[REDACTED:secret_field]"}"#),
         (r#"{"headers":{"X-Api-Key":["ab12cd34ef"]}}"#, r#"{"headers":{"X-Api-Key":["[REDACTED:secret_field]"]}}"#),
