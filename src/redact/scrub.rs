@@ -277,7 +277,8 @@ impl Run<'_> {
         let task = Task { role: step.role, key: &self.scrub.key, again: step.again };
         let new = self.scrub.rules.apply(text, task, &mut self.tally);
         // JSON within a text, or what is left of it, hides by its escapes what the rules look for.
-        let Some(plain) = json::unescaped(new.as_deref().unwrap_or(text)) else { return new };
+        let plain = json::unescaped(new.as_deref().unwrap_or(text));
+        let Some(plain) = plain.filter(|plain| self.scrub.suspects(plain.as_bytes())) else { return new };
         self.scrub.rules.apply(&plain, Task { again: true, ..task }, &mut self.tally).or(new)
     }
 

@@ -54,6 +54,10 @@ fn tenants_with_the_same_ids_share_nothing_and_keys_rotate_without_loss() {
         assert_eq!(post(&server, Some(key), &body), 200, "{key}");
     }
     assert_eq!(post(&server, Some("key-of-a"), &nameless.encode_to_vec()), 200);
+    let line =
+        r#"{"conversation_id": "c", "service": "other", "details": {"app": "forged"}, "event_type": "log.line"}"#;
+    let request = reqwest::blocking::Client::new().post(format!("{}/v1/events", server.http())).bearer_auth("key-of-a");
+    assert_eq!(request.body(line).send().expect("an answer").status().as_u16(), 200);
     // The old key goes. Meanwhile nobody is refused who is good.
     fs::write(&file, "new-key-of-b\n").expect("a file of keys");
     until("the old key to count no more", Duration::from_secs(20), || {
@@ -62,8 +66,8 @@ fn tenants_with_the_same_ids_share_nothing_and_keys_rotate_without_loss() {
     });
     let ledger = server.drain(Duration::from_secs(20));
     assert_eq!(
-        ledger.landed, 12,
-        "four spans of each tenant, though their ids are the same, and four more: {ledger:?}"
+        ledger.landed, 13,
+        "four spans of each tenant, though their ids are the same, and five more: {ledger:?}"
     );
     assert_eq!(ledger.received, ledger.landed + ledger.deduplicated, "{ledger:?}");
     assert!(server.stop().success());
@@ -77,7 +81,7 @@ fn tenants_with_the_same_ids_share_nothing_and_keys_rotate_without_loss() {
         }
     }
     let of = |tenant: &str| rows::lines_below(&server.data().join("teams").join(tenant).join("events"));
-    assert_eq!((rows::parse(&of("a")).len(), rows::parse(&of("b")).len()), (8, 4));
+    assert_eq!((rows::parse(&of("a")).len(), rows::parse(&of("b")).len()), (9, 4));
     let (a, b) = (rows::parse(&of("a")), rows::parse(&of("b")));
     let is_named = |row: &&rows::Row| row["service"] == "load" && row["details"]["app"] == "till";
     let is_nameless = |row: &&rows::Row| {
@@ -88,6 +92,8 @@ fn tenants_with_the_same_ids_share_nothing_and_keys_rotate_without_loss() {
         (4, 4),
         "the key's app: {a:#?}"
     );
+    let line = a.iter().find(|row| row["service"] == "other").expect("the line");
+    assert_eq!((&line["details"]["app"], &line["attributes"]["app"]), (&"till".into(), &"forged".into()));
     assert!(
         b.iter().all(
             |row| row["service"] == "load" && row.get("details").is_none_or(|details| details.get("app").is_none())

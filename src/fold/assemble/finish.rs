@@ -151,6 +151,9 @@ fn set_origin(node: &mut Node) {
     if row.service.is_none() {
         row.service.clone_from(&envelope.app);
     } else if let Some(app) = envelope.app.as_ref().filter(|app| row.service.as_ref() != Some(app)) {
+        let (told, rest) = std::mem::take(&mut node.details).into_iter().partition(|entry| entry.key == "app");
+        node.details = rest;
+        node.attributes.extend::<Vec<Entry>>(told);
         node.details.push(Entry { key: "app".to_owned(), json: crate::event::json::string(app) });
     }
     if row.env.is_none() {
