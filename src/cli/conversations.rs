@@ -1,4 +1,5 @@
-//! `chatlake conversations`: which conversations a lake holds, the latest first.
+//! `chatlake conversations`: which conversations a lake holds, the latest first. Prefixes are lakes of their own: what
+//! has one id under two of them is two conversations.
 
 use crate::cli::Status;
 use crate::cli::plain;
@@ -11,6 +12,7 @@ use crate::clock::SystemClock;
 use crate::event::Event;
 use crate::event::event_type;
 use crate::event::status;
+use crate::lake::key::Prefix;
 use crate::lake::read::Pick;
 use crate::lake::scan::Scan;
 use crate::lake::scan::Wanted;
@@ -20,6 +22,7 @@ use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::io;
 use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// What `conversations` takes.
 #[derive(Debug, clap::Args)]
@@ -78,13 +81,14 @@ async fn show(arguments: &Arguments, scan: &Scan, wanted: &Wanted) -> anyhow::Re
     let files = scan.files(wanted).await?;
     let progress = Progress::begin("reading", files.iter().map(|file| file.file.bytes).sum());
     let pick = Pick { conversation: None, columns: COLUMNS };
-    let (mut found, mut seen, mut read) = (BTreeMap::<String, Conversation>::new(), HashSet::new(), 0);
+    let (mut found, mut seen, mut read) = (BTreeMap::<(Prefix, String), Conversation>::new(), HashSet::new(), 0);
     for file in &files {
+        let prefix = xxh3_64(file.prefix.as_str().as_bytes());
         for batch in scan.rows(file, &pick).await? {
             for row in batch.map_err(|error| anyhow::Error::new(error).context(file.key()))? {
                 // A resend beyond the window is a second row with the same id.
-                if wanted.has_time(row.timestamp) && seen.insert(xxh3_64(row.event_id.as_bytes())) {
-                    found.entry(row.conversation_id.clone()).or_default().add(&row);
+                if wanted.has_time(row.timestamp) && seen.insert(xxh3_64_with_seed(row.event_id.as_bytes(), prefix)) {
+                    found.entry((file.prefix.clone(), row.conversation_id.clone())).or_default().add(&row);
                 }
             }
         }
@@ -92,14 +96,15 @@ async fn show(arguments: &Arguments, scan: &Scan, wanted: &Wanted) -> anyhow::Re
         progress.reach(read);
     }
     progress.end();
-    let mut list: Vec<(String, Conversation)> = found.into_iter().collect();
+    let mut list: Vec<((Prefix, String), Conversation)> = found.into_iter().collect();
     if let Some(user) = &arguments.user {
         list.retain(|(_, conversation)| conversation.users.contains(user));
     }
     list.sort_by(|(a_id, a), (b_id, b)| (b.last, b_id).cmp(&(a.last, a_id)));
     let whole = list.len();
     list.truncate(if arguments.limit == 0 { usize::MAX } else { arguments.limit });
-    let lines: Vec<Shown<'_>> = list.iter().map(|(id, conversation)| conversation.shown(id)).collect();
+    let lines: Vec<Shown<'_>> =
+        list.iter().map(|((prefix, id), conversation)| conversation.shown(prefix.as_str(), id)).collect();
     let mut out = io::stdout().lock();
     for line in lines_of(&lines, arguments.format)? {
         if !plain::print(&mut out, &line)? {
@@ -183,7 +188,7 @@ impl Conversation {
         }
     }
 
-    fn shown<'a>(&'a self, id: &'a str) -> Shown<'a> {
+    fn shown<'a>(&'a self, prefix: &'a str, id: &'a str) -> Shown<'a> {
         // An application that sends no history asks once in each run.
         let runs = u64::try_from(self.runs.len()).unwrap_or(u64::MAX);
         Shown {
@@ -202,6 +207,7 @@ impl Conversation {
             models: self.models.iter().map(String::as_str).collect(),
             users: self.users.iter().map(String::as_str).collect(),
             service: self.service.as_deref(),
+            prefix,
         }
     }
 }
@@ -224,9 +230,12 @@ struct Shown<'a> {
     models: Vec<&'a str>,
     users: Vec<&'a str>,
     service: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    prefix: &'a str,
 }
 
-const HEAD: [&str; 13] = [
+/// The last column is there where there are prefixes.
+const HEAD: [&str; 14] = [
     "conversation_id",
     "first",
     "last",
@@ -240,6 +249,7 @@ const HEAD: [&str; 13] = [
     "models",
     "users",
     "service",
+    "prefix",
 ];
 
 impl Shown<'_> {
@@ -259,31 +269,39 @@ impl Shown<'_> {
             self.models.join(" "),
             self.users.join(" "),
             self.service.unwrap_or_default().to_owned(),
+            self.prefix.to_owned(),
         ]
     }
 }
 
 fn lines_of(list: &[Shown<'_>], form: Form) -> anyhow::Result<Vec<String>> {
+    let columns = HEAD.len() - usize::from(list.iter().all(|shown| shown.prefix.is_empty()));
+    let head: Vec<&str> = HEAD.into_iter().take(columns).collect();
+    let cells = |shown: &Shown<'_>| {
+        let mut cells = shown.cells();
+        cells.truncate(columns);
+        cells
+    };
     Ok(match form {
         Form::Json => {
             let lines = list.iter().map(|shown| serde_json::to_string(shown).map(|line| plain::json(&line)));
             lines.collect::<Result<_, _>>()?
         }
         Form::Csv => {
-            let head = plain::csv_line(&HEAD.map(str::to_owned));
-            std::iter::once(head).chain(list.iter().map(|shown| plain::csv_line(&shown.cells()))).collect()
+            let head: Vec<String> = head.iter().map(|&name| name.to_owned()).collect();
+            std::iter::once(head).chain(list.iter().map(cells)).map(|cells| plain::csv_line(&cells)).collect()
         }
         Form::Text => {
             let rows: Vec<Vec<String>> = list
                 .iter()
                 .map(|shown| {
-                    let mut cells = shown.cells();
+                    let mut cells = cells(shown);
                     // An id stands whole: it is what `conversation` asks for.
-                    cells.iter_mut().skip(10).for_each(|cell| *cell = plain::short(cell, 32));
+                    cells.iter_mut().take(13).skip(10).for_each(|cell| *cell = plain::short(cell, 32));
                     cells.iter().map(|cell| plain::line(cell)).collect()
                 })
                 .collect();
-            plain::table(&HEAD, &rows, &[3, 4, 5, 6, 7, 8, 9])
+            plain::table(&head, &rows, &[3, 4, 5, 6, 7, 8, 9])
         }
     })
 }
@@ -312,7 +330,7 @@ mod tests {
         let of = |rows: &[Event]| {
             let mut conversation = Conversation::default();
             rows.iter().for_each(|row| conversation.add(row));
-            (conversation.shown("c").turns, conversation.calls, conversation.tokens)
+            (conversation.shown("", "c").turns, conversation.calls, conversation.tokens)
         };
         let whole = ["system", "user", "assistant", "user", "assistant"];
         assert_eq!(of(&[row("1", "r", &whole[..3]), row("2", "r", &whole), row("3", "r", &whole)]), (2, 3, Some(15)));
@@ -331,7 +349,7 @@ mod tests {
     fn every_form_is_fit_for_a_terminal() {
         let mut conversation = Conversation::default();
         conversation.add(&Event { service: Some("s\u{1b}[2J".to_owned()), ..row("1", "r", &["user"]) });
-        let shown = [conversation.shown("c\u{9b}1, \"x\"")];
+        let shown = [conversation.shown("", "c\u{9b}1, \"x\"")];
         for form in [Form::Text, Form::Json, Form::Csv] {
             let lines = lines_of(&shown, form).unwrap();
             assert!(!lines.join("").contains(['\u{1b}', '\u{9b}']), "{lines:?}");

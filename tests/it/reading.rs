@@ -255,6 +255,39 @@ fn what_is_emitted_is_tailed_listed_and_shown_without_its_controls() {
     good(&mut command(&["verify"]));
 }
 
+#[test]
+fn one_id_under_two_prefixes_is_two_conversations() {
+    let folder = TempDir::new().expect("a folder");
+    let keys =
+        "[{key: key-of-a, tenant: a, prefix: teams/a}, {key: key-of-b, tenant: b, prefix: teams/b}, {key: key-of-c}]";
+    let setup = Setup::quick(folder.path()).with("AUTH__KEYS", keys);
+    let command = |words: &[&str]| {
+        let mut command = setup.command();
+        command.args(words);
+        command
+    };
+    let server = setup.clone().start();
+    for tenant in ["a", "b", "c"] {
+        let key = folder.path().join(tenant);
+        fs::write(&key, format!("key-of-{tenant}")).expect("a file");
+        let event = json!({"event_id": "same", "conversation_id": "thread", "event_type": "chat.message",
+            "messages": [{"role": "user", "content": format!("I am of {tenant}")}]});
+        good(&mut command(&["emit", &event.to_string(), "--key-file", key.to_str().expect("a name")]));
+    }
+    server.drain(Duration::from_secs(30));
+    let list = good(&mut command(&["conversations", "--format", "csv"]));
+    let lines: Vec<&str> = list.lines().collect();
+    assert!(lines.len() == 4 && lines[0].ends_with(",prefix") && list.contains("teams/a"), "{list}");
+    let (code, out, err) = run(&mut command(&["conversation", "thread"]));
+    assert!(code == 1 && out.is_empty() && err.contains("'', 'teams/a', 'teams/b'"), "{code}: {out}: {err}");
+    for (prefix, tenant) in [("teams/a", "a"), ("teams/b/", "b"), ("", "c")] {
+        let shown = good(&mut command(&["conversation", "thread", "--prefix", prefix]));
+        assert!(shown.contains(&format!("I am of {tenant}")) && shown.matches("I am").count() == 1, "{shown}");
+    }
+    let (code, _, err) = run(&mut command(&["conversation", "thread", "--prefix", "teams"]));
+    assert!(code == 1 && err.contains("no event"), "{code}: {err}");
+}
+
 /// A command line's words; single quotes hold some together.
 fn words(line: &str) -> Vec<String> {
     let parts = line.split('\'').enumerate();

@@ -14,6 +14,7 @@ use crate::event::Event;
 use crate::event::event_type;
 use crate::lake::jsonl;
 use crate::lake::jsonl::ToolCallForm;
+use crate::lake::key::Prefix;
 use crate::lake::read::Pick;
 use crate::lake::scan::Scan;
 use crate::lake::scan::Wanted;
@@ -38,6 +39,9 @@ pub struct Arguments {
     /// Of `request`: the model to ask; without it, the one that was asked.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
+    /// Of which prefix, where several have a conversation with this id: a key of auth.keys may have one; '' is none.
+    #[arg(long)]
+    prefix: Option<String>,
     /// Of `text`: runs of agents, steps of graphs and the like, too.
     #[arg(long)]
     all: bool,
@@ -57,11 +61,23 @@ pub fn run(arguments: &Arguments) -> Status {
 }
 
 async fn show(arguments: &Arguments, scan: &Scan) -> anyhow::Result<Status> {
-    let rows = rows(scan, &arguments.id).await?;
-    if rows.is_empty() {
-        eprintln!("no event of conversation {:?} has landed here", arguments.id);
+    let mut lakes = rows(scan, &arguments.id).await?;
+    if let Some(prefix) = &arguments.prefix {
+        lakes.retain(|lake, _| lake.as_str() == prefix.trim_matches('/'));
+    }
+    if lakes.len() > 1 {
+        let names: Vec<String> = lakes.keys().map(|lake| format!("'{lake}'")).collect();
+        eprintln!(
+            "conversation {:?} stands under several prefixes, and may be another under each: add --prefix and one of {}",
+            arguments.id,
+            plain::line(&names.join(", "))
+        );
         return Ok(Status::Fault);
     }
+    let Some((_, rows)) = lakes.pop_first() else {
+        eprintln!("no event of conversation {:?} has landed here", arguments.id);
+        return Ok(Status::Fault);
+    };
     let lines = match arguments.format {
         Form::Text => {
             let is_plain = !io::stdout().is_terminal() || Config::environment().contains_key("NO_COLOR");
@@ -108,14 +124,15 @@ pub fn json(row: &Event) -> String {
     plain::json(String::from_utf8_lossy(&line).trim_end())
 }
 
-/// The rows of a conversation in the order of time; of those with one id the first to arrive.
-async fn rows(scan: &Scan, id: &str) -> anyhow::Result<Vec<Event>> {
+/// The rows of a conversation, by prefix, in the order of time; of those with one id the first to arrive.
+async fn rows(scan: &Scan, id: &str) -> anyhow::Result<BTreeMap<Prefix, Vec<Event>>> {
     let wanted = Wanted { conversation: Some(id.to_owned()), ..Wanted::default() };
     let files = scan.files(&wanted).await?;
     let progress = Progress::begin("reading", files.iter().map(|file| file.file.bytes).sum());
     let pick = Pick { conversation: Some(id.to_owned()), columns: &[] };
-    let (mut found, mut read) = (BTreeMap::<String, Event>::new(), 0);
+    let (mut lakes, mut read) = (BTreeMap::<Prefix, BTreeMap<String, Event>>::new(), 0);
     for file in &files {
+        let mut found = lakes.remove(&file.prefix).unwrap_or_default();
         for batch in scan.rows(file, &pick).await? {
             for row in batch.map_err(|error| anyhow::Error::new(error).context(file.key()))? {
                 match found.get(&row.event_id) {
@@ -124,11 +141,17 @@ async fn rows(scan: &Scan, id: &str) -> anyhow::Result<Vec<Event>> {
                 }
             }
         }
+        if !found.is_empty() {
+            lakes.insert(file.prefix.clone(), found);
+        }
         read += file.file.bytes;
         progress.reach(read);
     }
     progress.end();
-    let mut rows: Vec<Event> = found.into_values().collect();
-    rows.sort_by(|a, b| (a.timestamp, &a.event_id).cmp(&(b.timestamp, &b.event_id)));
-    Ok(rows)
+    let in_order = |found: BTreeMap<String, Event>| {
+        let mut rows: Vec<Event> = found.into_values().collect();
+        rows.sort_by(|a, b| (a.timestamp, &a.event_id).cmp(&(b.timestamp, &b.event_id)));
+        rows
+    };
+    Ok(lakes.into_iter().map(|(prefix, found)| (prefix, in_order(found))).collect())
 }
