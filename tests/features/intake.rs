@@ -99,13 +99,17 @@ pub(crate) fn real_modelstat_client() {
     }
     for (pins, version) in pins {
         let doors = Doors::open_with(&[("RECEIVERS__MODELSTAT__ENDPOINT", DEFAULT)]);
+        let begun = Instant::now();
         let said = if pins == RUST { run_rust_modelstat("default") } else { client(pins, "modelstat", "default", KEY) };
+        // So soon no timer of the client's has sent what was not a whole batch.
+        let is_soon = begun.elapsed() < Duration::from_secs(2);
         assert_eq!(said, json!({"version": version, "dropped": 0}), "{pins}");
         assert_eq!(of(&doors.landed().1, "modelstat").len(), 600, "{pins}");
         let (_, page) = doors.server.admin("/metrics").expect("an answer");
         let requests =
             page.lines().find(|line| line.starts_with("chatlake_receiver_requests") && line.contains("modelstat"));
-        assert!(requests.is_some_and(|line| line.ends_with(" 3")), "{pins}: {requests:?}");
+        let count = requests.and_then(|line| line.rsplit(' ').next()?.parse::<u32>().ok());
+        assert!(count.is_some_and(|count| count == 3 || count > 3 && !is_soon), "{pins}: {requests:?}");
     }
 }
 
@@ -445,7 +449,8 @@ pub(crate) fn backpressure() {
         });
     }
     let ledger = server.ledger();
-    assert_eq!((ledger.received, ledger.landed), (EVENTS as i64, 0));
+    // A batch that was answered too late was sent again.
+    assert!(ledger.received >= EVENTS as i64 && ledger.landed == 0, "{ledger:?}");
     fs::remove_file(&bucket).expect("it is there");
     fs::rename(&away, &bucket).expect("the bucket is back");
     let ledger = server.drain(Duration::from_secs(120));

@@ -313,6 +313,7 @@ pub(crate) fn rotation() {
         .with("STORE__MAX_FILE", "10MiB")
         .with("ROLL__AGE", "1h")
         .with("ROLL__SIZE", "16MiB")
+        .with("SHUTDOWN__GRACE", "2m")
         .start();
     for batch in 0..8 {
         post(
@@ -325,7 +326,7 @@ pub(crate) fn rotation() {
         );
     }
     let mut server = server;
-    assert!(server.stop().success());
+    assert!(server.stop_within(Duration::from_secs(150)).success());
     let files = files_below(&folder.path().join("data/events"));
     assert!(files.len() >= 2, "{files:?}");
     // What is counted are the rows, without the names of their columns.
