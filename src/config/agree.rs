@@ -5,6 +5,7 @@ use super::Config;
 use super::Format;
 use super::units::show_duration;
 use super::units::show_size;
+use std::collections::BTreeMap;
 
 /// What cannot be.
 pub(super) fn faults(config: &Config) -> Vec<String> {
@@ -84,7 +85,28 @@ pub(super) fn doubts(config: &Config) -> Vec<String> {
             && [&config.grpc_endpoint, &config.http_endpoint].into_iter().any(|endpoint| is_open(endpoint)),
         "auth.keys: none, and a door listens beyond this machine: whoever reaches it may send".to_owned(),
     );
+    if let Some((one, other)) = together(config) {
+        doubts.push(format!(
+            "auth.keys, webhooks: the tenants {one:?} and {other:?} land under one prefix, where no row says whose it is: give each a prefix"
+        ));
+    }
     doubts
+}
+
+/// Two tenants whose rows land in one lake.
+fn together(config: &Config) -> Option<(&str, &str)> {
+    fn place<'c>(tenant: &'c str, prefix: Option<&'c str>) -> (&'c str, &'c str) {
+        (prefix.unwrap_or_default().trim_matches('/'), tenant)
+    }
+    let keys = config.keys.iter().map(|keys| place(&keys.caller.tenant, keys.caller.prefix.as_deref()));
+    let webhooks = &config.posted.webhooks;
+    let senders = webhooks.meta.iter().chain(&webhooks.twilio);
+    let senders = senders.map(|sender| place(sender.tenant.as_deref().unwrap_or("default"), sender.prefix.as_deref()));
+    let mut first = BTreeMap::new();
+    keys.chain(senders).find_map(|(prefix, tenant)| {
+        let other = *first.entry(prefix).or_insert(tenant);
+        (other != tenant).then_some((other, tenant))
+    })
 }
 
 /// Whether others than this machine reach a door.

@@ -233,6 +233,12 @@ fn what_may_not_be_meant_is_told_and_allowed() {
     assert!(of("receivers: {otlp: {in_flight: 1MiB}}").contains("64MiB is taken"));
     assert!(of("receivers: {otlp: {http: {endpoint: '0.0.0.0:4318'}}}").contains("auth.keys"));
     assert_eq!(of("receivers: {otlp: {http: {endpoint: '[::1]:4318'}}}"), "");
+    let keys =
+        |more: &str| format!("auth: {{keys: [{{key: k, tenant: one, prefix: p}}, {{key: l, tenant: two{more}}}]}}");
+    assert_eq!(of(&keys("")), "");
+    assert!(of(&keys(", prefix: p")).contains(r#"tenants "one" and "two" land under one prefix"#));
+    let webhooks = "{meta: [{secret: s, tenant: two}], twilio: [{secret: s, tenant: two}, {secret: t}]}";
+    assert!(of(&format!("{}\nwebhooks: {webhooks}", keys(""))).contains(r#"tenants "two" and "default""#));
 }
 
 #[test]

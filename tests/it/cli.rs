@@ -112,6 +112,23 @@ fn names_and_settings_do_not_steer_the_terminal() {
 }
 
 #[test]
+fn files_of_keys_that_cannot_be_read_are_told_by_check() {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("keys");
+    let text =
+        format!("auth: {{keys: [{{file: '{0}'}}]}}\nwebhooks: {{meta: [{{secret_file: '{0}'}}]}}\n", file.display());
+    let (code, _, err) = check(&text);
+    assert_eq!(code, FAULT, "{err}");
+    assert_names(&err, &["auth.keys: ", "webhooks.meta: ", "cannot be read"]);
+    fs::write(&file, "# none yet\n\n").expect("a file");
+    let (code, _, err) = check(&text);
+    assert!(code == FAULT && err.contains("holds none"), "{code}: {err}");
+    fs::write(&file, "a-key-4711\n").expect("a file");
+    let (code, out, err) = check(&text);
+    assert!(code == GOOD && !(out + &err).contains("4711"), "{code}: {err}");
+}
+
+#[test]
 fn a_missing_configuration_file_is_named() {
     let (code, _, err) = run(program().args(["serve", "--config", "no-such-file.yaml"]));
     assert_eq!(code, MISUSE, "{err}");
