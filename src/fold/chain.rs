@@ -5,8 +5,8 @@
 
 use crate::event::carry::Carry;
 use crate::event::carry::OpenTrace;
+use ahash::HashSet;
 use std::collections::BTreeMap;
-use std::collections::HashSet;
 use std::io;
 
 /// Changes after which a whole carry is written, however small they are: a start reads all of them.

@@ -34,6 +34,8 @@ use crate::event::record::Head;
 use crate::failpoint;
 use crate::failpoint::Mutation;
 use account::Fate;
+use ahash::HashMap;
+use ahash::HashSet;
 use keys::own_key;
 use keys::resend_key;
 use keys::waits_as;
@@ -46,8 +48,6 @@ use open::TraceKey;
 use pass::Pass;
 use prost::Message as _;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
-use std::collections::HashSet;
 use std::io;
 use tombs::Tombs;
 use window::Window;
@@ -175,7 +175,7 @@ impl Fold {
             most: self.settings.rows,
             held: 0,
             batches: BTreeMap::new(),
-            envelopes: HashMap::new(),
+            envelopes: HashMap::default(),
             loose: Vec::new(),
         };
         for (key, _) in self.open.records() {
@@ -292,7 +292,7 @@ impl Fold {
     fn take_in(&mut self, pass: &mut Pass<'_>) -> io::Result<Vec<u128>> {
         let segment = pass.segment;
         let mut keys = Vec::with_capacity(segment.records.len());
-        let mut seen = HashSet::with_capacity(segment.records.len());
+        let mut seen = HashSet::with_capacity_and_hasher(segment.records.len(), ahash::RandomState::new());
         let this = SegmentId { number: segment.number, kept: false };
         self.segments.insert(this, segment.bytes);
         for incoming in &segment.records {

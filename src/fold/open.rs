@@ -6,10 +6,10 @@
 use crate::event::Kind;
 use crate::event::carry;
 use crate::event::record::Head;
+use ahash::HashMap;
+use ahash::HashSet;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
-use std::collections::HashSet;
 
 /// Bytes of memory that one record of the index stands for, with its share of the maps.
 const RECORD_MEMORY: usize = 192;
@@ -424,7 +424,7 @@ impl Open {
     /// with the traces of the spans that tell the same.
     fn twins(&self) -> Vec<(TraceKey, TraceKey)> {
         type Told<'a> = Vec<(&'a TraceKey, &'a OpenRecord)>;
-        let mut calls: HashMap<(&str, &str, u64), Told<'_>> = HashMap::new();
+        let mut calls: HashMap<(&str, &str, u64), Told<'_>> = HashMap::default();
         for (key, record) in self.records().filter(|(_, record)| record.response != 0 && !record.is_loose()) {
             calls.entry((&key.tenant, &key.prefix, record.response)).or_default().push((key, record));
         }
@@ -452,7 +452,7 @@ impl Open {
         if loose.is_empty() {
             return;
         }
-        let mut spans: HashMap<(&str, &str, u64), Told<'_>> = HashMap::new();
+        let mut spans: HashMap<(&str, &str, u64), Told<'_>> = HashMap::default();
         for (key, span) in self.records().filter(|(_, record)| record.kind == Kind::Span) {
             let ids = [span.waits_for, if span.response == span.waits_for { 0 } else { span.response }];
             for id in ids.into_iter().filter(|id| *id != 0) {
@@ -494,9 +494,9 @@ impl Open {
 
     fn take(&mut self, due: &BTreeMap<TraceKey, Option<Closed>>, twins: &[(TraceKey, TraceKey)]) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
-        let mut group_of: HashMap<TraceKey, usize> = HashMap::new();
+        let mut group_of: HashMap<TraceKey, usize> = HashMap::default();
         let neighbours = {
-            let mut map: HashMap<&TraceKey, Vec<&TraceKey>> = HashMap::new();
+            let mut map: HashMap<&TraceKey, Vec<&TraceKey>> = HashMap::default();
             for (a, b) in twins {
                 map.entry(a).or_default().push(b);
                 map.entry(b).or_default().push(a);

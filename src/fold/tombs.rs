@@ -10,8 +10,8 @@ use crate::event::carry::TombPlace;
 use crate::fold::Past;
 use crate::fold::open::Reopened;
 use crate::fold::open::TraceKey;
+use ahash::HashMap;
 use prost::Message as _;
-use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::io;
 use xxhash_rust::xxh3::Xxh3;
@@ -42,7 +42,7 @@ impl Tombs {
     pub fn new(capacity: usize) -> Self {
         Self {
             capacity,
-            standing: HashMap::new(),
+            standing: HashMap::default(),
             parts: VecDeque::new(),
             keys: VecDeque::new(),
             writing: Vec::new(),

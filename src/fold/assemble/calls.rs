@@ -9,6 +9,7 @@
 use super::group::Group;
 use super::group::Node;
 use super::group::NodeId;
+use super::group::TraceNo;
 use super::merge::halves;
 use super::merge::merge_spans;
 use super::retold;
@@ -18,8 +19,9 @@ use crate::event::Message;
 use crate::event::carry::LandedCall;
 use crate::event::event_type;
 use crate::event::status;
+use ahash::HashMap;
+use ahash::HashSet;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -70,21 +72,50 @@ fn is_call(node: &Node) -> bool {
     matches!(kind, event_type::CHAT_COMPLETION | event_type::EMBEDDING)
 }
 
+/// The calls of traces in which two may be one; of all others nothing need be known.
 fn calls(group: &Group) -> Vec<Call> {
-    let mut calls = Vec::new();
-    for id in group.nodes.ids() {
-        let node = &group.nodes[id];
-        if node.is_row() && node.is_span() && is_call(node) {
+    let is_told = |node: &Node| node.is_row() && node.is_span() && is_call(node);
+    let told: Vec<NodeId> = group.nodes.ids().filter(|id| is_told(&group.nodes[*id])).collect();
+    let traces = may_be_one(group, &told);
+    let calls = told.into_iter().filter(|id| traces.contains(&group.nodes[*id].trace));
+    calls
+        .map(|id| {
+            let node = &group.nodes[id];
             let tokens = node.row.tokens.as_ref();
-            calls.push(Call {
+            Call {
                 id: Some(id),
                 told: facts(group, node),
                 prompt: tokens.and_then(|tokens| tokens.prompt_tokens),
                 completion: tokens.and_then(|tokens| tokens.completion_tokens),
-            });
+            }
+        })
+        .collect()
+}
+
+/// The traces with calls whose times touch, or with one whose response id another call has too.
+fn may_be_one(group: &Group, told: &[NodeId]) -> HashSet<Option<TraceNo>> {
+    let mut traces = HashSet::default();
+    let mut responses: HashMap<&str, NodeId> = HashMap::default();
+    for id in told {
+        let node = &group.nodes[*id];
+        let response = node.row.model.as_ref().and_then(|model| model.response_id.as_deref());
+        let other = response.filter(|id| !id.is_empty()).and_then(|response| responses.insert(response, *id));
+        if let Some(other) = other {
+            traces.extend([node.trace, group.nodes[other].trace]);
         }
     }
-    calls
+    for calls in told.chunk_by(|a, b| group.nodes[*a].trace == group.nodes[*b].trace) {
+        // They come by start.
+        let mut end = None;
+        for id in calls {
+            let node = &group.nodes[*id];
+            if end.is_some_and(|end| node.start_ns <= end) {
+                traces.insert(node.trace);
+            }
+            end = end.max(Some(node.end_ns));
+        }
+    }
+    traces
 }
 
 /// Finds who told the calls. Many share an envelope.

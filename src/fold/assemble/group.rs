@@ -20,9 +20,9 @@ use crate::event::record::Head;
 use crate::event::record::Record;
 use crate::fold::Dead;
 use crate::fold::account::Fate;
+use ahash::HashMap;
+use ahash::HashSet;
 use prost::Message as _;
-use std::collections::HashMap;
-use std::collections::HashSet;
 use std::ops::Index;
 use std::ops::IndexMut;
 use std::ops::Range;
@@ -244,9 +244,9 @@ impl Group {
             nodes: Arena(Vec::with_capacity(told.len())),
             traces: traces.iter().map(Trace::new).collect(),
             asked: traces.len(),
-            spans: HashMap::new(),
+            spans: HashMap::default(),
             pieces: Vec::new(),
-            tellers: HashMap::new(),
+            tellers: HashMap::default(),
             contexts: vec![Context::default()],
             fates: vec![Fate::LeftOut(UNKNOWN); told.len()],
             dead: Vec::new(),
@@ -269,8 +269,10 @@ impl Group {
 
     /// The records that are not resends of others, each with what it is sorted by.
     fn without_resends<'t>(&mut self, told: &'t [Told]) -> Vec<Sortable<'t>> {
-        let mut within: HashMap<(*const Envelope, u128), u32> = HashMap::with_capacity(told.len());
-        let mut seen: HashSet<(&str, &str, &str, u128, u32)> = HashSet::with_capacity(told.len());
+        let mut within: HashMap<(*const Envelope, u128), u32> =
+            HashMap::with_capacity_and_hasher(told.len(), ahash::RandomState::new());
+        let mut seen: HashSet<(&str, &str, &str, u128, u32)> =
+            HashSet::with_capacity_and_hasher(told.len(), ahash::RandomState::new());
         let mut kept = Vec::with_capacity(told.len());
         for ((place, one), fate) in told.iter().enumerate().zip(&mut self.fates) {
             let head = &one.record.head;

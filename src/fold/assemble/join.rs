@@ -27,9 +27,9 @@ use crate::event::Half;
 use crate::event::Message;
 use crate::event::Partial;
 use crate::event::event_type;
+use ahash::HashMap;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Where a record is told.
@@ -152,7 +152,7 @@ impl Calls {
     fn below(&mut self, group: &Group, span: NodeId, piece: &Piece, kind: &str) -> Option<NodeId> {
         let said = piece.partial.row.as_deref();
         let calls = self.0.get_or_insert_with(|| {
-            let mut calls: HashMap<(TraceNo, String), Vec<NodeId>> = HashMap::new();
+            let mut calls: HashMap<(TraceNo, String), Vec<NodeId>> = HashMap::default();
             for id in group.nodes.ids() {
                 let node = &group.nodes[id];
                 if let (true, Some(trace), Some(response)) = (node.is_span(), node.trace, response_id(Some(&node.row)))

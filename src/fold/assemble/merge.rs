@@ -18,8 +18,8 @@ use crate::event::Tokens;
 use crate::event::ToolCall;
 use crate::event::ToolExecution;
 use crate::event::status;
+use ahash::HashMap;
 use serde_json::Value;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The key of `details` under which other spans that told the same operation stand.

@@ -10,8 +10,8 @@ use crate::event::Entry;
 use crate::event::Kind;
 use crate::event::Partial;
 use crate::event::event_type;
+use ahash::HashMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 
 const CHUNK: &str = "llm.streaming_chunk";
 
@@ -30,7 +30,7 @@ struct Waiting {
 
 /// Joins answers to their requests.
 pub(super) fn join(told: &mut [Told]) {
-    let mut waiting: HashMap<Key, Waiting> = HashMap::new();
+    let mut waiting: HashMap<Key, Waiting> = HashMap::default();
     for (place, Told { envelope, record }) in told.iter().enumerate() {
         let head = &record.head;
         if head.kind != Kind::Posted || head.waits_for == 0 {

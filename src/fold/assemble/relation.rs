@@ -8,7 +8,7 @@ use super::merge::merge_spans;
 use crate::event::Event;
 use crate::event::Relation;
 use crate::event::event_type;
-use std::collections::HashSet;
+use ahash::HashSet;
 
 /// Settles all relations but `OWN`.
 pub(super) fn settle(group: &mut Group) {
@@ -42,7 +42,7 @@ pub(super) fn settle(group: &mut Group) {
 /// Joins ends to the calls that began before them: in order of time, each to the first that fits and has no end yet.
 fn settle_ends(group: &mut Group, mut ends: Vec<NodeId>) {
     ends.sort_by_key(|id| group.nodes[*id].start_ns);
-    let mut ended: HashSet<NodeId> = HashSet::new();
+    let mut ended: HashSet<NodeId> = HashSet::default();
     for end in ends {
         let began = group.nodes.ids().find(|id| !ended.contains(id) && is_begun(group, *id, end));
         if let Some(began) = began {
@@ -74,7 +74,7 @@ fn is_begun(group: &Group, began: NodeId, end: NodeId) -> bool {
 }
 
 fn settle_outer(group: &mut Group, mut outer: Vec<NodeId>) {
-    let mut above_calls: HashSet<NodeId> = HashSet::new();
+    let mut above_calls: HashSet<NodeId> = HashSet::default();
     for id in group.nodes.ids() {
         let node = &group.nodes[id];
         if node.relation != Relation::CallIfNoCallBelow && is_call(&node.row.event_type) {

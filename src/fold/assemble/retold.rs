@@ -19,8 +19,8 @@ use crate::event::carry::LandedCall;
 use crate::event::event_type;
 use crate::fold::open::earliest_end;
 use crate::fold::open::may_tell;
-use std::collections::HashMap;
-use std::collections::HashSet;
+use ahash::HashMap;
+use ahash::HashSet;
 
 /// How many spans that end after a record are weighed against it.
 const WEIGHED: usize = 64;
@@ -92,7 +92,7 @@ struct Spans<'g>(HashMap<By<'g>, Vec<NodeId>>);
 
 impl<'g> Spans<'g> {
     fn new(group: &'g Group) -> Self {
-        let mut spans: HashMap<By<'g>, Vec<NodeId>> = HashMap::new();
+        let mut spans: HashMap<By<'g>, Vec<NodeId>> = HashMap::default();
         for id in group.nodes.ids() {
             let node = &group.nodes[id];
             if !(node.is_span() && node.is_row() && is_operation(node)) {
@@ -187,7 +187,7 @@ fn distance(log: &Node, span: &Node) -> u64 {
 fn pairs(group: &Group, logs: Vec<NodeId>) -> Vec<(NodeId, NodeId)> {
     let spans = Spans::new(group);
     let mut pairs = Vec::new();
-    let mut told: HashSet<NodeId> = HashSet::new();
+    let mut told: HashSet<NodeId> = HashSet::default();
     let mut left = Vec::new();
     for id in logs {
         let log = &group.nodes[id];
@@ -218,13 +218,13 @@ fn pairs(group: &Group, logs: Vec<NodeId>) -> Vec<(NodeId, NodeId)> {
         }
     }
     agreed.sort_unstable();
-    let mut counts: HashMap<NodeId, u32> = HashMap::new();
+    let mut counts: HashMap<NodeId, u32> = HashMap::default();
     for (.., log, span) in &agreed {
         *counts.entry(*log).or_default() += 1;
         *counts.entry(*span).or_default() += 1;
     }
     let is_only = |id: &NodeId| counts.get(id) == Some(&1);
-    let mut given: HashSet<NodeId> = HashSet::new();
+    let mut given: HashSet<NodeId> = HashSet::default();
     for (uncertain, _, log, span) in agreed {
         let is_free = !told.contains(&span) && !given.contains(&log);
         if is_free && (!uncertain || is_only(&log) && is_only(&span)) {

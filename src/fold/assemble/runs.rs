@@ -17,7 +17,7 @@ use super::merge::merge_spans;
 use super::tools::same_arguments;
 use crate::event::ToolExecution;
 use crate::event::event_type;
-use std::collections::HashMap;
+use ahash::HashMap;
 
 /// How many spans of one tool, the latest that began before its end, are weighed against another.
 const WEIGHED: usize = 64;
@@ -31,7 +31,7 @@ struct Halves {
 
 /// Merges the halves.
 pub(super) fn merge_halves(group: &mut Group) {
-    let mut of_tool: HashMap<(TraceNo, String), Halves> = HashMap::new();
+    let mut of_tool: HashMap<(TraceNo, String), Halves> = HashMap::default();
     for id in group.nodes.ids() {
         let node = &group.nodes[id];
         let (Some(trace), Some(run), true) = (node.trace, run(node), node.is_span() && node.is_row()) else { continue };
@@ -54,7 +54,7 @@ pub(super) fn merge_halves(group: &mut Group) {
             }
         }
     }
-    let mut uses: HashMap<NodeId, u32> = HashMap::new();
+    let mut uses: HashMap<NodeId, u32> = HashMap::default();
     pairs.iter().for_each(|(_, with_id)| *uses.entry(*with_id).or_default() += 1);
     pairs.sort_unstable();
     for (with_result, with_id) in pairs {

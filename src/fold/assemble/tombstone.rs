@@ -10,10 +10,10 @@ use crate::event::carry::Context;
 use crate::event::carry::Facts;
 use crate::event::carry::LandedCall;
 use crate::event::event_type;
+use ahash::HashMap;
 use prost::Message as _;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 
 /// What is known of a span: where its context stands, and whether a row has its id.
 fn span(stone: &Facts, span: SpanId) -> Option<(&Context, bool)> {
@@ -68,7 +68,7 @@ fn of_trace(group: &Group, number: TraceNo) -> Facts {
     for span in spans.keys() {
         missing.remove(span);
     }
-    let mut places: HashMap<u32, u32> = HashMap::new();
+    let mut places: HashMap<u32, u32> = HashMap::default();
     let mut contexts = vec![whole(group, number)];
     let mut span_facts = Vec::with_capacity(spans.len());
     for (context, has_row) in spans.values() {

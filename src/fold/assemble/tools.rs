@@ -10,8 +10,8 @@ use super::group::TraceNo;
 use super::merge::halves;
 use crate::event::ToolExecution;
 use crate::event::event_type;
-use std::collections::HashMap;
-use std::collections::HashSet;
+use ahash::HashMap;
+use ahash::HashSet;
 
 /// How many open requests of one name are weighed against a run.
 const WEIGHED: usize = 64;
@@ -28,7 +28,7 @@ struct Request {
 
 /// Pairs the runs of all traces.
 pub(super) fn pair(group: &mut Group) {
-    let mut runs: HashMap<TraceNo, Vec<NodeId>> = HashMap::new();
+    let mut runs: HashMap<TraceNo, Vec<NodeId>> = HashMap::default();
     for id in group.nodes.ids() {
         let node = &group.nodes[id];
         if node.is_row() && node.row.event_type == event_type::TOOL_EXECUTION {
@@ -67,8 +67,8 @@ fn pair_trace(group: &mut Group, trace: TraceNo, mut runs: Vec<NodeId>) {
         return;
     }
     runs.sort_by_key(|id| (group.nodes[*id].start_ns, *id));
-    let mut by_id: HashMap<String, Vec<usize>> = HashMap::new();
-    let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut by_id: HashMap<String, Vec<usize>> = HashMap::default();
+    let mut by_name: HashMap<String, Vec<usize>> = HashMap::default();
     for (place, request) in requests.iter().enumerate() {
         by_name.entry(request.name.clone()).or_default().push(place);
         if let Some(id) = &request.id {
@@ -102,7 +102,7 @@ fn pair_trace(group: &mut Group, trace: TraceNo, mut runs: Vec<NodeId>) {
         }
     }
     pairs.sort_by_key(|(run, _)| (group.nodes[*run].start_ns, *run));
-    let mut answers: HashMap<usize, Vec<NodeId>> = HashMap::new();
+    let mut answers: HashMap<usize, Vec<NodeId>> = HashMap::default();
     for (run, place) in &pairs {
         answers.entry(*place).or_default().push(*run);
     }
