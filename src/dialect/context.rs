@@ -299,16 +299,19 @@ fn graph(source: &Source<'_>, draft: &mut Draft, metadata: &Metadata<'_>) {
             .and_then(path_of_namespace)
             .filter(|_| metadata.get("langgraph_node").is_some())
             .or_else(|| metadata.text(&["langgraph_node"]).map(|(node, _)| node))
+            .or_else(|| langgraph_node(source))
             .or_else(|| {
                 attribute(source, &["graph.node.name", "graph.node.id", "gen_ai.task.name", "flow.node.name"])
                     .map(|(node, _)| node)
             });
     }
     if graph.step_index.is_none() {
-        graph.step_index = metadata.get("langgraph_step").and_then(|entry| entry.value.as_count());
+        let told = metadata.get("langgraph_step").and_then(|entry| entry.value.as_count());
+        graph.step_index = told.or_else(|| Some(source.attributes.count("langgraph.step", &source.notes)?.value));
     }
     if graph.thread_id.is_none() {
-        graph.thread_id = metadata.text(&["thread_id"]).map(|(thread, _)| thread);
+        let told = metadata.text(&["thread_id"]).or_else(|| attribute(source, &["langgraph.thread_id"]));
+        graph.thread_id = told.map(|(thread, _)| thread);
     }
     if graph.triggers.is_empty()
         && let Some(entry) = metadata.get("langgraph_triggers")
@@ -321,6 +324,15 @@ fn graph(source: &Source<'_>, draft: &mut Draft, metadata: &Metadata<'_>) {
     if graph != crate::event::Graph::default() {
         draft.row.graph = Some(graph);
     }
+}
+
+/// LangGraph's node where its metadata stands in attributes of its own. Its start is no place in the graph.
+fn langgraph_node(source: &Source<'_>) -> Option<String> {
+    let key = ["langgraph.node", "langgraph.node.name"].into_iter().find(|key| source.peek(key).is_some())?;
+    let node = source.peek(key).filter(|node| !matches!(*node, "__start__" | "__end__"))?;
+    source.attributes.mark(key);
+    let path = source.peek("langgraph.checkpoint_ns").and_then(path_of_namespace);
+    Some(path.filter(|path| path.rsplit('/').next() == Some(node)).unwrap_or_else(|| node.to_owned()))
 }
 
 /// The graph's own span says that it is LangGraph's and names no node.

@@ -459,6 +459,32 @@ fn langgraph_metadata_places_a_span_in_its_graph() {
 }
 
 #[test]
+fn langgraph_attributes_place_a_span_in_its_graph_too() {
+    let place = |attributes: Value| {
+        let mut object = json!({"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"});
+        object.as_object_mut().unwrap().extend(attributes.as_object().unwrap().clone());
+        let partial = read_span("app", a_span("chat m", object));
+        let graph = row(&partial).graph.clone().unwrap_or_default();
+        (
+            graph.node_path,
+            graph.step_index,
+            graph.thread_id,
+            left(&partial).iter().map(|key| (*key).to_owned()).collect(),
+        )
+    };
+    let told = json!({
+        "langgraph.node": "paris", "langgraph.step": 2, "langgraph.thread_id": "t",
+        "langgraph.checkpoint_ns": "outer:1f|paris:2e",
+    });
+    let kept = vec!["langgraph.checkpoint_ns".to_owned()];
+    assert_eq!(place(told), (Some("outer/paris".to_owned()), Some(2), Some("t".to_owned()), kept));
+    assert_eq!(place(json!({"langgraph.node.name": "rome"})), (Some("rome".to_owned()), None, None, vec![]));
+    // The start is no place: what stands below it is not inside of it.
+    let kept = vec!["langgraph.node".to_owned()];
+    assert_eq!(place(json!({"langgraph.node": "__start__", "langgraph.step": 0})), (None, Some(0), None, kept));
+}
+
+#[test]
 fn unknown_records_keep_their_context() {
     let partial = read_span("app", a_span("GET /", json!({"http.route": "/", "session.id": "s", "user.id": "u"})));
     assert_eq!(
