@@ -237,6 +237,12 @@ impl<'a> Reader<'a> {
         self.at += 1;
         let start = self.at;
         let rest = self.text.as_bytes().get(start..)?;
+        if let Some(length) = short(rest) {
+            self.at = start + length;
+            let text = self.since(start)?;
+            self.at += 1;
+            return Some(Cow::Borrowed(text));
+        }
         match memchr::memchr2(b'"', b'\\', rest) {
             None => {
                 self.at = self.text.len();
@@ -423,6 +429,14 @@ impl<'a> Reader<'a> {
         self.dirt += 1;
         Node::String(Cow::Borrowed(self.since(start).unwrap_or_default()))
     }
+}
+
+/// The length of a short string before its quote, if nothing in it needs a closer look: keys and labels are such.
+fn short(rest: &[u8]) -> Option<usize> {
+    const SHORT: usize = 24;
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    let length = rest.iter().take(SHORT).position(ends)?;
+    (rest.get(length) == Some(&b'"')).then_some(length)
 }
 
 /// Whether a text is a number as JSON writes it.
