@@ -16,9 +16,9 @@ use super::sort;
 use crate::event::Envelope;
 use crate::event::record::Record;
 use crate::fold::account::Fate;
+use ahash::HashMap;
 use prost::Message as _;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ impl Pass<'_> {
         let here = self.is_this(segment).then(|| records.binary_search_by_key(&at, |record| record.envelope_at));
         let bytes = match here.and_then(|found| records.get(found.ok()?)) {
             Some(record) => Envelope::decode(record.envelope),
-            None => Envelope::decode(self.past.blob(segment, at)?.as_slice()),
+            None => Envelope::decode(self.past.blob(segment, at, None)?),
         };
         let envelope = Arc::new(bytes.map_err(invalid)?);
         self.envelopes.insert((segment, at), Arc::clone(&envelope));
@@ -66,7 +66,7 @@ impl Pass<'_> {
         let here = self.is_this(place.segment).then(|| records.binary_search_by_key(&place.offset, |record| record.at));
         let record = match here.and_then(|found| records.get(found.ok()?)) {
             Some(record) => Record::decode(record.bytes),
-            None => Record::decode(&self.past.blob(place.segment, place.offset)?),
+            None => Record::decode(&self.past.blob(place.segment, place.offset, Some(place.length))?),
         };
         record.map_err(invalid)
     }

@@ -9,16 +9,17 @@ use super::open::SegmentId;
 use super::open::Waiting;
 use super::window;
 use crate::event::Event;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
 
 /// What the fold reads of earlier segments and entries.
 pub trait Past {
-    /// The bytes of an envelope or a record of an earlier segment.
+    /// The bytes of an envelope or a record of an earlier segment; `length` is how many, where it is known.
     ///
     /// # Errors
     /// When it cannot be read; invalid data where it is not what was written, which costs only itself.
-    fn blob(&self, segment: SegmentId, offset: u64) -> io::Result<Vec<u8>>;
+    fn blob(&self, segment: SegmentId, offset: u64, length: Option<u32>) -> io::Result<Bytes>;
 
     /// The keys that the entry of this segment added to the resend window.
     ///

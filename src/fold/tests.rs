@@ -24,9 +24,11 @@ pub(crate) struct Memory {
 }
 
 impl Past for Memory {
-    fn blob(&self, segment: SegmentId, offset: u64) -> io::Result<Vec<u8>> {
+    fn blob(&self, segment: SegmentId, offset: u64, length: Option<u32>) -> io::Result<Bytes> {
         *self.reads.borrow_mut() += 1;
-        self.blobs.get(&(segment, offset)).cloned().ok_or_else(|| io::Error::other("no such blob"))
+        let blob = self.blobs.get(&(segment, offset)).cloned().ok_or_else(|| io::Error::other("no such blob"))?;
+        assert!(length.is_none_or(|length| length as usize == blob.len()), "a record's length is known");
+        Ok(Bytes::from(blob))
     }
     fn window_keys(&self, segment: u64) -> io::Result<Vec<u128>> {
         Ok(self.windows.get(&segment).cloned().unwrap_or_default())

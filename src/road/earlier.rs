@@ -9,6 +9,7 @@ use crate::fold::open::SegmentId;
 use crate::fold::window;
 use crate::lake::outbox::Outbox;
 use crate::wal::Files;
+use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
@@ -56,9 +57,13 @@ impl<'a> Earlier<'a> {
 }
 
 impl Past for Earlier<'_> {
-    fn blob(&self, segment: SegmentId, offset: u64) -> io::Result<Vec<u8>> {
-        let blob = self.files.blob(file_id(segment.number, segment.kept), offset).map_err(of_log)?;
-        Ok(blob.payload.to_vec())
+    fn blob(&self, segment: SegmentId, offset: u64, length: Option<u32>) -> io::Result<Bytes> {
+        let file = file_id(segment.number, segment.kept);
+        let blob = match length {
+            Some(length) => self.files.blob_sized(file, offset, length),
+            None => self.files.blob(file, offset),
+        };
+        Ok(blob.map_err(of_log)?.payload)
     }
 
     fn window_keys(&self, segment: u64) -> io::Result<Vec<u128>> {

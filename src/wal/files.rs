@@ -195,10 +195,22 @@ impl Files {
     /// # Errors
     /// As for [`Files::read`], and when what stands at the offset is not what was written.
     pub fn blob(&self, file: FileId, offset: u64) -> Result<Blob<Bytes>, ReadError> {
+        self.blob_of(file, offset, FIRST_READ)
+    }
+
+    /// [`Files::blob`] of one whose payload is known to have this length: it is read at once.
+    ///
+    /// # Errors
+    /// As for [`Files::blob`].
+    pub fn blob_sized(&self, file: FileId, offset: u64, length: u32) -> Result<Blob<Bytes>, ReadError> {
+        self.blob_of(file, offset, usize::try_from(length).unwrap_or(FIRST_READ).saturating_add(FRAME))
+    }
+
+    fn blob_of(&self, file: FileId, offset: u64, first: usize) -> Result<Blob<Bytes>, ReadError> {
         let io = |source| ReadError::Io { file, source };
         let damaged = ReadError::Damaged { file, offset };
         let handle = self.handle(file)?;
-        let mut bytes = vec![0; FIRST_READ];
+        let mut bytes = vec![0; first];
         let read = handle.read_at(offset, &mut bytes).map_err(io)?;
         bytes.truncate(read);
         let seed = Seed::new(self.writer, file);
@@ -206,7 +218,7 @@ impl Files {
         let Ok(size) = usize::try_from(head.size()) else { return Err(damaged) };
         if size > read {
             let behind = offset.saturating_add(head.size());
-            if read < FIRST_READ || handle.len().map_err(io)? < behind {
+            if read < first || handle.len().map_err(io)? < behind {
                 return Err(damaged);
             }
             bytes.resize(size, 0);

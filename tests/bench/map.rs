@@ -51,6 +51,8 @@ fn main() {
     let redactor =
         Redactor::new(&Config { policy: Policy::None, ..Config::default() }, Key::new(b"a key of the bench"))
             .expect("valid");
+    // What prices were looked up is remembered, as in the program.
+    let assemble = assemble::Settings::default();
     for _ in 0..rounds {
         // A request at a time, as the receiver does.
         let mut redacted: Vec<Redacted> = Vec::new();
@@ -63,7 +65,7 @@ fn main() {
         }
         records += redacted.iter().map(|redacted| redacted.records().len()).sum::<usize>();
         let before = cpu_ns();
-        rows += fold_all(&redacted);
+        rows += fold_all(&redacted, assemble.clone());
         folding += cpu_ns() - before;
     }
     let bytes: usize = bodies.iter().map(|(_, body)| body.len()).sum();
@@ -121,7 +123,7 @@ fn redact(redactor: &Redactor, mut read: Read) -> Redacted {
 }
 
 /// Folds everything as one segment that closes all traces; gives the number of rows.
-fn fold_all(redacted: &[Redacted]) -> usize {
+fn fold_all(redacted: &[Redacted], assemble: assemble::Settings) -> usize {
     let settings = fold::Settings {
         patience: Patience { linger: u64::MAX, idle: u64::MAX, max_age: u64::MAX },
         window: window::Limits { age: u64::MAX, count: 4_000_000 },
@@ -130,7 +132,7 @@ fn fold_all(redacted: &[Redacted]) -> usize {
         tombs: 100_000,
         // Almost a file, as in the program.
         rows: 28 << 20,
-        assemble: assemble::Settings::default(),
+        assemble,
     };
     let mut at = 0;
     let mut records = Vec::new();
@@ -158,7 +160,7 @@ fn fold_all(redacted: &[Redacted]) -> usize {
 struct Nothing;
 
 impl Past for Nothing {
-    fn blob(&self, _: SegmentId, _: u64) -> io::Result<Vec<u8>> {
+    fn blob(&self, _: SegmentId, _: u64, _: Option<u32>) -> io::Result<bytes::Bytes> {
         Err(io::Error::other("no such blob"))
     }
 

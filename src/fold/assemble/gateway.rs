@@ -10,10 +10,11 @@
 use super::Told;
 use crate::event::Entry;
 use crate::event::Error;
+use crate::event::Event;
 use crate::event::Kind;
 use crate::event::event_type;
 use crate::event::status;
-use std::collections::HashMap;
+use ahash::HashMap;
 
 /// Spans of one trace, by place in the input.
 #[derive(Debug, Default)]
@@ -26,16 +27,18 @@ struct Trace {
 
 /// Tells calls what stands beside them.
 pub(super) fn tell(told: &mut [Told]) {
-    let mut traces: HashMap<(String, String, [u8; 16]), Trace> = HashMap::new();
+    if !told.iter().any(is_beside) {
+        return;
+    }
+    let mut traces: HashMap<(String, String, [u8; 16]), Trace> = HashMap::default();
     for (place, one) in told.iter().enumerate() {
         let (head, Some(row)) = (&one.record.head, &one.record.partial.row) else { continue };
         let (Kind::Span, Some(id)) = (head.kind, head.trace) else { continue };
-        let is_failure = row.event_type.is_empty() && row.error.is_some() && row.dialect == "litellm";
         let part: fn(&mut Trace) -> &mut Vec<usize> = match row.event_type.as_str() {
             event_type::CHAT_COMPLETION => |trace| &mut trace.calls,
             event_type::HTTP_CLIENT if is_to(one, "/oidc/oauth/token") => |trace| &mut trace.tokens,
             event_type::HTTP_CLIENT if is_to(one, "/v3/chat") => |trace| &mut trace.chats,
-            _ if is_failure => |trace| &mut trace.failures,
+            _ if is_failure(row) => |trace| &mut trace.failures,
             _ => continue,
         };
         let key = (one.envelope.tenant.clone(), one.envelope.prefix.clone().unwrap_or_default(), id);
@@ -56,6 +59,15 @@ pub(super) fn tell(told: &mut [Told]) {
         trace.upstream(told);
         trace.failure(told);
     }
+}
+
+/// Whether it may say something of a call: most groups have none such.
+fn is_beside(told: &Told) -> bool {
+    told.record.partial.row.as_ref().is_some_and(|row| row.event_type == event_type::HTTP_CLIENT || is_failure(row))
+}
+
+fn is_failure(row: &Event) -> bool {
+    row.event_type.is_empty() && row.error.is_some() && row.dialect == "litellm"
 }
 
 /// Whether an HTTP call went to a path.
@@ -87,7 +99,7 @@ impl Trace {
     fn upstream(&self, told: &mut [Told]) {
         let parents: HashMap<[u8; 8], [u8; 8]> =
             told.iter().filter_map(|one| Some((one.record.head.span?, one.record.head.parent?))).collect();
-        let mut counts: HashMap<usize, u32> = HashMap::new();
+        let mut counts: HashMap<usize, u32> = HashMap::default();
         for chat in &self.chats {
             let Some(head) = told.get(*chat).map(|one| one.record.head) else { continue };
             let above = |call: &&usize| {

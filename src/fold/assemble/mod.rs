@@ -53,10 +53,10 @@ use group::Group;
 use std::sync::Arc;
 
 /// What rows are made with.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// What calls cost.
-    pub prices: Table,
+    pub prices: Arc<Table>,
 }
 
 /// A record and what it came with.
