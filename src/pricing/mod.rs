@@ -1,8 +1,8 @@
 //! What a model call costs by the dated price table that is embedded with the `genai-prices` crate.
 //!
-//! Prices are those of the call's own time. Unknown provider, model or usage give no cost, never 0. Of a model whose
-//! prices do not depend on the size of the request the rates are remembered for a quarter of an hour of the calls'
-//! time, because looking a model up costs more than all the rest of a row.
+//! Prices are those of the call's own time. Unknown provider, model or usage give no cost, never 0. A model's rates are
+//! remembered for a quarter of an hour of the calls' time, because looking a model up costs more than all the rest of
+//! a row; where prices depend on the size of the prompt, those below the first step.
 
 #[cfg(test)]
 mod tests;
@@ -32,9 +32,9 @@ const VERSION: &str = "0.2.1";
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// Then all are forgotten.
 const MOST_REMEMBERED: usize = 4096;
-/// Tokens that rates are measured with.
-const PROBE: f64 = 1e6;
-/// Tokens beyond every step of a price that depends on the size of the request.
+/// Tokens that rates are measured with: fewer than any step.
+const PROBE: f64 = 1000.0;
+/// Tokens beyond every step of a price that depends on the size of the prompt.
 const HUGE_PROBE: f64 = 1e9;
 
 /// The embedded prices.
@@ -61,8 +61,33 @@ enum Rates {
     Unknown,
     /// It depends on more than the numbers of tokens.
     Stepped,
-    /// US dollars a token.
-    Flat { request: f64, input: f64, cached: f64, cache_creation: f64, output: f64, reasoning: f64 },
+    Flat(Flat),
+}
+
+/// US dollars a token.
+#[derive(Debug, Clone, Copy)]
+struct Flat {
+    request: f64,
+    input: f64,
+    cached: f64,
+    cache_creation: f64,
+    output: f64,
+    reasoning: f64,
+    /// The largest prompt that has these rates.
+    up_to: f64,
+}
+
+impl Flat {
+    fn cost(&self, counts: &Counts) -> Option<Cost> {
+        let plain = counts.input - counts.cached - counts.cache_creation;
+        let thought = counts.reasoning.min(counts.output);
+        if plain < 0.0 {
+            return None;
+        }
+        let input = plain * self.input + counts.cached * self.cached + counts.cache_creation * self.cache_creation;
+        let output = (counts.output - thought) * self.output + thought * self.reasoning;
+        Some(Cost { total: self.request + input + output, input, output })
+    }
 }
 
 /// Tokens of a call, as far as prices tell them apart.
@@ -144,17 +169,8 @@ impl Table {
         });
         let cost = match rates {
             Rates::Unknown => return None,
-            Rates::Flat { request, input, cached, cache_creation, output, reasoning } if special.is_empty() => {
-                let plain = counts.input - counts.cached - counts.cache_creation;
-                let thought = counts.reasoning.min(counts.output);
-                if plain < 0.0 {
-                    return None;
-                }
-                let input = plain * input + counts.cached * cached + counts.cache_creation * cache_creation;
-                let output = (counts.output - thought) * output + thought * reasoning;
-                Cost { total: request + input + output, input, output }
-            }
-            Rates::Flat { .. } | Rates::Stepped => ask.cost(&usage(counts, special))?,
+            Rates::Flat(flat) if special.is_empty() && counts.input <= flat.up_to => flat.cost(counts)?,
+            Rates::Flat(_) | Rates::Stepped => ask.cost(&usage(counts, special))?,
         };
         Some(Cost { total: rounded(cost.total), input: rounded(cost.input), output: rounded(cost.output) })
     }
@@ -192,35 +208,48 @@ impl Ask<'_> {
         Some(Cost { total: price.total_price, input: price.input_price, output: price.output_price })
     }
 
-    /// Measures what one token of each kind costs, and whether that depends on how many there are.
+    /// Measures what one token of each kind costs, and up to which size of the prompt.
     fn rates(&self) -> Rates {
-        let probe = |size: f64, keys: &[UsageKey]| self.cost(&keys.iter().map(|key| (key.clone(), size)).collect());
         let Some(nothing) = self.cost(&Usage::new()) else { return Rates::Unknown };
         let rate = |keys: &[UsageKey]| {
-            let per_token = |size: f64| Some((probe(size, keys)?.total - nothing.total) / size);
-            let (small, huge) = (per_token(PROBE)?, per_token(HUGE_PROBE)?);
-            ((small - huge).abs() <= small.abs() * 1e-9).then_some(small)
+            let cost = self.cost(&keys.iter().map(|key| (key.clone(), PROBE)).collect())?;
+            Some((cost.total - nothing.total) / PROBE)
         };
-        let all = (|| {
-            Some(Rates::Flat {
+        let measured = || {
+            Some(Flat {
                 request: nothing.total,
                 input: rate(&[UsageKey::INPUT_TOKENS])?,
                 cached: rate(&[UsageKey::INPUT_TOKENS, UsageKey::CACHE_READ_TOKENS])?,
                 cache_creation: rate(&[UsageKey::INPUT_TOKENS, UsageKey::CACHE_WRITE_TOKENS])?,
                 output: rate(&[UsageKey::OUTPUT_TOKENS])?,
                 reasoning: rate(&[UsageKey::OUTPUT_TOKENS, UsageKey::OUTPUT_REASONING_TOKENS])?,
+                up_to: f64::INFINITY,
             })
-        })();
-        // A step may begin below the small probe.
-        let tiny = probe(1.0, &[UsageKey::INPUT_TOKENS]);
-        match (all, tiny) {
-            (Some(Rates::Flat { request, input, .. }), Some(tiny))
-                if (tiny.total - request - input).abs() <= input * 1e-6 =>
-            {
-                all.unwrap_or(Rates::Stepped)
-            }
-            _ => Rates::Stepped,
+        };
+        let Some(flat) = measured() else { return Rates::Stepped };
+        let holds = |input: f64, output: f64| {
+            let quarter = (input / 4.0).floor();
+            let counts = Counts { input, cached: quarter, cache_creation: quarter, output, reasoning: output / 2.0 };
+            let told = self.cost(&usage(&counts, &Special::default()));
+            told.zip(flat.cost(&counts))
+                .is_some_and(|(told, ours)| (told.total - ours.total).abs() <= told.total.abs() * 1e-9)
+        };
+        if !holds(4.0, 4.0) || !holds(PROBE, PROBE) || !holds(PROBE, HUGE_PROBE) {
+            return Rates::Stepped;
         }
+        if holds(HUGE_PROBE, PROBE) {
+            return Rates::Flat(flat);
+        }
+        let (mut within, mut beyond) = (PROBE, HUGE_PROBE);
+        while beyond - within > 1.0 {
+            let between = ((within + beyond) / 2.0).floor();
+            if holds(between, PROBE) {
+                within = between;
+            } else {
+                beyond = between;
+            }
+        }
+        Rates::Flat(Flat { up_to: within, ..flat })
     }
 }
 

@@ -38,9 +38,15 @@ fn remembered_rates_give_what_the_table_says() {
         ("x_ai", "x-ai", "grok-3"),
     ];
     for (ours, theirs, name) in models {
-        for (prompt, cached, creation, completion, reasoning) in
-            [(57, 16, 0, 21, 0), (300_000, 0, 1000, 5000, 4000), (1, 0, 0, 0, 0), (100, 100, 0, 7, 7)]
-        {
+        for (prompt, cached, creation, completion, reasoning) in [
+            (57, 16, 0, 21, 0),
+            (300_000, 0, 1000, 5000, 4000),
+            // On both sides of a step, with an answer that has a step of its own.
+            (200_000, 10, 0, 50, 0),
+            (200_001, 10, 0, 50, 0),
+            (1, 0, 0, 0, 0),
+            (100, 100, 0, 7, 7),
+        ] {
             let tokens = Tokens {
                 cache_creation_tokens: Some(creation),
                 reasoning_tokens: Some(reasoning),
@@ -59,6 +65,19 @@ fn remembered_rates_give_what_the_table_says() {
             assert!((got.total - want).abs() <= 1e-12, "{ours} {name}: {got:?}, not {want}");
         }
     }
+}
+
+#[test]
+fn what_has_steps_is_remembered_below_the_first() {
+    let limit = |provider, name| {
+        let ask = Ask { provider: Provider::Named(provider), name, start: Duration::from_nanos(NOON) };
+        match ask.rates() {
+            Rates::Flat(flat) => Some(flat.up_to),
+            Rates::Unknown | Rates::Stepped => None,
+        }
+    };
+    assert_eq!(limit("google", "gemini-2.5-pro"), Some(200_000.0));
+    assert_eq!(limit("openai", "gpt-4o-mini"), Some(f64::INFINITY));
 }
 
 #[test]
