@@ -265,13 +265,13 @@ impl<'a> Reader<'a> {
 
     /// Characters that JSON wants escaped: taken, but such a text is not passed on as JSON.
     fn note_controls(&mut self, text: &str) {
-        if text.bytes().fold(false, |found, byte| found | (byte < 0x20)) {
+        if has_controls(text) {
             self.dirt += 1;
         }
     }
 
     fn escaped(&mut self, start: usize) -> Option<String> {
-        let mut out = String::with_capacity(self.at - start + 32);
+        let mut out = String::with_capacity((self.at - start + 512).min(self.text.len() - start));
         let mut from = start;
         loop {
             let rest = self.text.as_bytes().get(self.at..)?;
@@ -433,10 +433,27 @@ impl<'a> Reader<'a> {
 
 /// The length of a short string before its quote, if nothing in it needs a closer look: keys and labels are such.
 fn short(rest: &[u8]) -> Option<usize> {
-    const SHORT: usize = 24;
-    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let length = rest.iter().take(SHORT).position(ends)?;
+    const WORDS: usize = 4;
+    let words = rest.as_chunks().0.iter().take(WORDS);
+    let (word, stops) =
+        words.map(|word| stops(u64::from_le_bytes(*word))).enumerate().find(|(_, stops)| *stops != 0)?;
+    let length = word * 8 + usize::try_from(stops.trailing_zeros() / 8).ok()?;
     (rest.get(length) == Some(&b'"')).then_some(length)
+}
+
+/// The highest bit of each byte at which a string ends or is not plain: quotes, backslashes, controls. Exact for the
+/// first of them.
+fn stops(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & (ONES * 0x80);
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    is(b'"') | is(b'\\') | below(word, 0x20)
+}
+
+fn has_controls(text: &str) -> bool {
+    let (blocks, rest) = text.as_bytes().as_chunks::<32>();
+    let least = |bytes: &[u8]| bytes.iter().copied().fold(u8::MAX, u8::min);
+    blocks.iter().any(|block| least(block) < 0x20) || least(rest) < 0x20
 }
 
 /// Whether a text is a number as JSON writes it.
