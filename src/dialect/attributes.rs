@@ -17,6 +17,7 @@ use super::json::parse;
 use super::notes::Notes;
 use super::value;
 use index::Index;
+use index::Keys;
 use index::SLOTS;
 use index::Used;
 use index::hash;
@@ -32,6 +33,7 @@ use tree::is_index;
 /// Attributes of one record.
 pub(super) struct Attributes<'a> {
     list: &'a [KeyValue],
+    keys: Keys,
     index: Index,
     used: Used,
 }
@@ -46,7 +48,7 @@ pub(super) struct Found<T> {
 
 impl<'a> Attributes<'a> {
     pub(super) fn new(list: &'a [KeyValue]) -> Self {
-        Self { list, index: index(list), used: Used::default() }
+        Self { list, keys: Keys::of(list), index: index(list), used: Used::default() }
     }
 
     pub(super) fn list(&self) -> &'a [KeyValue] {
@@ -54,7 +56,12 @@ impl<'a> Attributes<'a> {
     }
 
     /// Where a key stands. Of equal keys the first counts.
+    #[inline]
     pub(super) fn place(&self, key: &str) -> Option<usize> {
+        if self.keys.may_have(key) { self.find(key) } else { None }
+    }
+
+    fn find(&self, key: &str) -> Option<usize> {
         let is_key = |place: usize| self.list.get(place).is_some_and(|entry| entry.key == key);
         match &self.index {
             Index::Scan => self.list.iter().position(|entry| entry.key == key),

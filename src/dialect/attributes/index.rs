@@ -19,6 +19,39 @@ pub(super) enum Index {
     Sorted(Vec<u32>),
 }
 
+/// A mark for each key: nearly all keys that are asked for are not there, and this tells most of them.
+#[derive(Default)]
+pub(super) struct Keys([u64; 4]);
+
+impl Keys {
+    pub(super) fn of(list: &[KeyValue]) -> Self {
+        let mut keys = Self::default();
+        for entry in list {
+            let (word, bit) = Self::mark(&entry.key);
+            if let Some(word) = keys.0.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        keys
+    }
+
+    /// Whether a key may be there. Only that it is not there is certain.
+    #[inline]
+    pub(super) fn may_have(&self, key: &str) -> bool {
+        let (word, bit) = Self::mark(key);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    /// By the length, the last byte and one of the middle.
+    #[inline]
+    fn mark(key: &str) -> (usize, u64) {
+        let bytes = key.as_bytes();
+        let at = |place: usize| bytes.get(place).map_or(0, |byte| usize::from(*byte));
+        let mark = bytes.len() * 3 + at(bytes.len().wrapping_sub(1)) * 7 + at(bytes.len() / 2) * 29;
+        ((mark / 64) % 4, 1 << (mark % 64))
+    }
+}
+
 /// One bit for each attribute.
 #[derive(Default)]
 pub(super) struct Used {
