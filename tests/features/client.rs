@@ -75,7 +75,7 @@ impl Doors {
 
     /// Everything that landed, once all has.
     pub(crate) fn landed(&self) -> (Ledger, Vec<Row>) {
-        let ledger = self.server.drain(Duration::from_secs(60));
+        let ledger = self.server.drain(Duration::from_secs(120));
         (ledger, parse(&lines_below(&self.folder.path().join("data/events"))))
     }
 

@@ -82,7 +82,7 @@ pub(crate) fn object_and_array() {
 pub(crate) fn health() {
     let folder = TempDir::new().expect("a folder");
     let server = nobody(folder.path()).start_alive();
-    let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(5)).build().expect("a client");
+    let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(60)).build().expect("a client");
     for key in [None, Some(KEY), Some("wrong")] {
         let request = client.get(format!("{}/health", server.http()));
         let request = if let Some(key) = key { request.bearer_auth(key) } else { request };
@@ -296,7 +296,7 @@ pub(crate) fn otlp_doors() {
         Setup::quick(folder.path()).with("STORE__FORMAT", "jsonl").with("RECEIVERS__MODELSTAT__ENDPOINT", "none");
     let server = setup.start();
     wait(Grpc::new(&server.grpc()).recorded(Signal::Traces, &golden("stackspot/litellm-1.106.2-otel.pb")));
-    server.drain(Duration::from_secs(60));
+    server.drain(Duration::from_secs(120));
     let over_grpc = super::support::rows::parse(&super::support::rows::lines_below(&server.data().join("events")));
     for rows in [over_http, &over_grpc] {
         assert_eq!(rows.iter().filter(|row| row["event_type"] == "chat.completion").count(), 8);
@@ -495,10 +495,10 @@ pub(crate) fn queue_statistics() {
         let lines = page.lines().filter(|line| line.starts_with("chatlake_store_errors_total"));
         lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u32>().ok()).sum::<u32>()
     };
-    until("a failed upload", Duration::from_secs(30), || (failed() > 0).then_some(()));
+    until("a failed upload", Duration::from_secs(120), || (failed() > 0).then_some(()));
     fs::remove_file(&bucket).expect("it is there");
     fs::rename(&away, &bucket).expect("the bucket is back");
-    let ledger = server.drain(Duration::from_secs(60));
+    let ledger = server.drain(Duration::from_secs(120));
     assert_eq!(
         (ledger.received, ledger.landed, ledger.buffered),
         (19, 19, 0),

@@ -47,7 +47,7 @@ pub(crate) fn nothing_configured() {
     let folder = TempDir::new().expect("a folder");
     let server = Setup::new(folder.path()).with("RECEIVERS__MODELSTAT__ENDPOINT", "none").start();
     post(&server, LINES, line("c", "hello"));
-    let shown = until("the event in the default folder", Duration::from_secs(30), || {
+    let shown = until("the event in the default folder", Duration::from_secs(120), || {
         let (code, out, _) =
             run(program().current_dir(folder.path()).args(["tail", "--no-follow", "--format", "json"]));
         (code == 0 && out.contains("hello")).then_some(out)
@@ -74,7 +74,7 @@ pub(crate) fn crash() {
         server.kill();
         server.restart();
     }
-    server.drain(Duration::from_secs(60));
+    server.drain(Duration::from_secs(120));
     let rows = parse(&lines_below(&folder.path().join("data/events")));
     let texts: BTreeSet<&str> =
         rows.iter().map(|row| at(row, "messages.0.content").as_str().expect("a text")).collect();
@@ -100,7 +100,7 @@ pub(crate) fn bucket_and_template() {
         .send()
         .expect("an answer");
     assert_eq!(answer.status().as_u16(), 200);
-    server.drain(Duration::from_secs(60));
+    server.drain(Duration::from_secs(120));
     let events = folder.path().join("buckets/my-bucket/events");
     let files = files_below(&events);
     let keys: Vec<String> =
@@ -118,7 +118,7 @@ pub(crate) fn never_overwritten() {
         let mut server =
             lines_in(&folder.path().join(name)).with("STORE__URL", &lake).with("STORE__PARTITION", TEMPLATE).start();
         post(&server, LINES, line("the-same", name));
-        server.drain(Duration::from_secs(60));
+        server.drain(Duration::from_secs(120));
         assert!(server.stop().success());
     }
     let rows = parse(&lines_below(&folder.path().join("lake/events")));
@@ -132,7 +132,7 @@ pub(crate) fn utc_and_escapes() {
     let server = lines_in(folder.path()).with("STORE__PARTITION", "date={date}/conv_id={conv_id}").start();
     let late = json!({"conversation_id": "a/b/../x", "timestamp": "2026-01-02T23:59:59-05:00", "messages": [{"role": "user", "content": "late"}]});
     post(&server, LINES, late.to_string());
-    server.drain(Duration::from_secs(60));
+    server.drain(Duration::from_secs(120));
     let events = folder.path().join("data/events");
     let files = files_below(&events);
     let parts: Vec<String> =
@@ -148,14 +148,14 @@ pub(crate) fn credentials() {
     let s3 = s3::serve_bucket(folder.path(), "my-bucket");
     let wrong = S3 { secret: "not-the-secret".to_owned(), ..s3.clone() };
     let setup = lines_in(folder.path()).with("STORE__URL", "s3://my-bucket/lake");
-    let mut server = setup.clone().in_bucket(&wrong).start_alive();
+    let mut server = setup.clone().in_bucket(&wrong).with("SHUTDOWN__GRACE", "1s").start_alive();
     post(&server, LINES, line("c", "hello"));
-    until("a reason on /readyz", Duration::from_secs(30), || {
+    until("a reason on /readyz", Duration::from_secs(120), || {
         server.admin("/readyz").filter(|(status, _)| *status == 503)
     });
     assert!(server.stop().success() && !server.said().contains("not-the-secret"));
     let server = setup.in_bucket(&s3).start();
-    server.drain(Duration::from_secs(60));
+    server.drain(Duration::from_secs(120));
     assert_eq!(parse(&lines_below(&folder.path().join("buckets/my-bucket/lake/events"))).len(), 1);
 }
 
@@ -174,7 +174,7 @@ fn recorded_in(format: &str) -> TempDir {
     let folder = TempDir::new().expect("a folder");
     let server = lines_in(folder.path()).with("STORE__FORMAT", format).start();
     RECORDINGS.iter().for_each(|(path, file)| post(&server, path, golden(file)));
-    server.drain(Duration::from_secs(60));
+    server.drain(Duration::from_secs(120));
     folder
 }
 
@@ -248,7 +248,7 @@ fn tracked() -> TempDir {
     let folder = TempDir::new().expect("a folder");
     let server = lines_in(folder.path()).start();
     post(&server, INGEST, golden("insidellm/04-context-manager-tracker.body.json"));
-    server.drain(Duration::from_secs(60));
+    server.drain(Duration::from_secs(120));
     folder
 }
 
@@ -302,7 +302,7 @@ pub(crate) fn sessions() {
         event["event_id"] = run_id.into();
         post(&server, INGEST, event.to_string());
     }
-    server.drain(Duration::from_secs(60));
+    server.drain(Duration::from_secs(120));
     assert_eq!(parse(&shown(&two, &["conversations", "--format", "json"])).len(), 2);
 }
 
@@ -353,7 +353,7 @@ pub(crate) fn environment_settings() {
             LINES,
             (0..20).map(|number| line("c", &format!("{number} {}", "x".repeat(500)))).collect::<Vec<_>>().join("\n"),
         );
-        server.drain(Duration::from_secs(60));
+        server.drain(Duration::from_secs(120));
         files_below(&folder.path().join("data/events")).len()
     };
     assert!(files("32MiB") == 1 && files("1KiB") >= 10);
@@ -375,7 +375,7 @@ pub(crate) fn emit_and_check() {
     assert!(child.wait().expect("it ends").success());
     let (code, _, err) = run(setup.command().args(["emit", "--as", "huggingplace", readme]));
     assert_eq!(code, 0, "{err}");
-    let ledger = server.drain(Duration::from_secs(60));
+    let ledger = server.drain(Duration::from_secs(120));
     assert_eq!((ledger.landed, ledger.deduplicated), (1, 1), "one event, and its resend");
     let nobody = S3 { endpoint: "127.0.0.1:9".to_owned(), key_id: "id".to_owned(), secret: "s".to_owned() };
     let (code, _, err) =
@@ -388,7 +388,7 @@ pub(crate) fn replayed_conversation() {
     let server = lines_in(folder.path()).start();
     post(&server, LINES, golden("stackifier/01-quickstart.jsonl"));
     post(&server, INGEST, golden("insidellm/03-all-19-types-array.body.json"));
-    server.drain(Duration::from_secs(60));
+    server.drain(Duration::from_secs(120));
     let request = |id: &str| -> Value {
         serde_json::from_str(&shown(&folder, &["conversation", id, "--format", "request"])).expect("JSON")
     };

@@ -163,7 +163,7 @@ fn open() -> World {
         told.insert(post.name.clone(), Told { status, content_type, answer, ..Told::default() });
     }
     assert_eq!(told.len(), posts.len(), "two requests have one name");
-    server.drain(Duration::from_secs(60));
+    server.drain(Duration::from_secs(120));
     let (_, metrics) = server.admin("/metrics").expect("an answer");
     assert!(server.stop().success(), "{}", server.said());
     for (number, post) in posts.iter().enumerate() {

@@ -42,7 +42,7 @@ fn rows_wait_for_a_bucket_that_is_missing() {
     let (_child, s3) = go::serve_bucket(&program, folder.path(), "another-bucket");
     let server = setup(folder.path(), &s3).start_alive();
     wait(Grpc::new(&server.grpc()).traces(good())).expect("acknowledged, for it is on disk");
-    let (_, why) = until("a reason on /readyz", Duration::from_secs(30), || {
+    let (_, why) = until("a reason on /readyz", Duration::from_secs(120), || {
         server.admin("/readyz").filter(|(status, _)| *status == 503)
     });
     assert!(why.contains("my-bucket"), "{why}");
@@ -50,8 +50,8 @@ fn rows_wait_for_a_bucket_that_is_missing() {
     assert!(server.said().contains("my-bucket"), "{}", server.said());
 
     std::fs::create_dir(folder.path().join("buckets/my-bucket")).expect("a bucket is a folder");
-    server.drain(Duration::from_secs(60));
-    until("ready again", Duration::from_secs(30), || server.admin("/readyz").filter(|(status, _)| *status == 200));
+    server.drain(Duration::from_secs(120));
+    until("ready again", Duration::from_secs(120), || server.admin("/readyz").filter(|(status, _)| *status == 200));
     assert_eq!(rows(folder.path(), &s3), 4);
 }
 
@@ -61,16 +61,16 @@ fn rows_wait_for_the_right_credentials() {
     let folder = TempDir::new().expect("a folder");
     let (_child, s3) = go::serve_bucket(&program, folder.path(), "my-bucket");
     let wrong = S3 { secret: "not-the-secret".to_owned(), ..s3.clone() };
-    let mut server = setup(folder.path(), &wrong).start_alive();
+    let mut server = setup(folder.path(), &wrong).with("SHUTDOWN__GRACE", "1s").start_alive();
     wait(Grpc::new(&server.grpc()).traces(good())).expect("acknowledged, for it is on disk");
-    until("a reason on /readyz", Duration::from_secs(30), || {
+    until("a reason on /readyz", Duration::from_secs(120), || {
         server.admin("/readyz").filter(|(status, why)| *status == 503 && why.contains("credentials"))
     });
     assert!(!server.said().contains("not-the-secret"), "a secret was printed: {}", server.said());
     assert!(server.stop().success(), "{}", server.said());
 
     let server = setup(folder.path(), &s3).start();
-    let ledger = server.drain(Duration::from_secs(60));
+    let ledger = server.drain(Duration::from_secs(120));
     assert_eq!((ledger.recovered, ledger.landed), (4, 4), "{ledger:?}");
     assert_eq!(rows(folder.path(), &s3), 4);
 }
@@ -103,7 +103,7 @@ fn a_stop_while_the_store_is_away_keeps_its_time_and_the_rows() {
     let mut server = setup(folder.path(), &nobody).with("SHUTDOWN__GRACE", "1s").start_alive();
     wait(Grpc::new(&server.grpc()).traces(good())).expect("acknowledged, for it is on disk");
     let told = || server.admin("/readyz").filter(|(status, why)| *status == 503 && why.contains("cannot be reached"));
-    until("a reason on /readyz", Duration::from_secs(30), told);
+    until("a reason on /readyz", Duration::from_secs(120), told);
     let status = server.stop_within(Duration::from_secs(6));
     let said = server.said();
     assert!(status.success(), "{status}: {said}");

@@ -571,7 +571,7 @@ fn nothing_is_left(policy: &str, kinds: &[(&str, &str)], needles: &[&str]) {
 
     // With a store: objects, their names and manifests, what could not be mapped, pages and what was printed.
     let mut server = setup.start();
-    let ledger = server.drain(Duration::from_secs(60));
+    let ledger = server.drain(Duration::from_secs(120));
     assert!(ledger.landed > 300 && ledger.quarantined > 0, "{ledger:?}");
     for page in ["/metrics", "/status", "/readyz", "/healthz"] {
         let (_, page) = server.admin(page).expect("an answer");

@@ -216,7 +216,7 @@ fn a_second_server_on_one_data_folder_is_refused() {
 fn serve_says_where_it_listens_and_how_to_read() {
     let folder = TempDir::new().expect("a folder");
     let mut server = Setup::new(folder.path()).start();
-    until("the first lines", Duration::from_secs(5), || server.said().contains("read_parquet").then_some(()));
+    until("the first lines", Duration::from_secs(120), || server.said().contains("read_parquet").then_some(()));
     let said = server.said();
     let (grpc, http) = (server.grpc(), server.http());
     assert_names(&said, &[grpc.trim_start_matches("http://"), http.trim_start_matches("http://")]);
@@ -230,7 +230,7 @@ fn a_server_that_is_asked_to_stop_at_once_stops_well() {
     let mut child = Child::start(Setup::new(folder.path()).command().arg("serve"));
     std::thread::sleep(Duration::from_millis(20));
     child.terminate();
-    let status = child.wait(Duration::from_secs(15));
+    let status = child.wait(Duration::from_secs(60));
     // Before the program has set up its handler the signal itself ends it.
     assert!(status.success() || status.code().is_none(), "{status}: {}", child.said());
 }

@@ -99,10 +99,10 @@ fn all_spans_land_once_through_a_collector_while_both_are_killed() {
     let sent = load.finish();
     // The queue is empty when everything acknowledged has arrived: nothing says so but the rows themselves.
     let mut compare = || {
-        server.drain(Duration::from_secs(60));
+        server.drain(Duration::from_secs(120));
         sent.compare(&mut reader, folder.path(), "data/events/**/*.parquet")
     };
-    until("all spans", Duration::from_secs(90), || (compare().lost == 0).then_some(()));
+    until("all spans", Duration::from_secs(300), || (compare().lost == 0).then_some(()));
     // What is still in the queue now can only be resends.
     std::thread::sleep(Duration::from_secs(3));
     let verdict = compare();

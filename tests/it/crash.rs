@@ -37,7 +37,7 @@ fn kills_under_load_lose_nothing_and_double_nothing() {
     std::thread::sleep(Duration::from_millis(500));
     assert!(load.acknowledged() > before, "after the last restart nothing is acknowledged any more");
     let sent = load.finish();
-    let ledger = server.drain(Duration::from_secs(60));
+    let ledger = server.drain(Duration::from_secs(120));
     assert_eq!((ledger.rejected, ledger.quarantined), (0, 0), "{ledger:?}");
     let verdict = sent.compare(&mut reader, folder.path(), "data/events/**/*.parquet");
     say(&format!("{kills} kills: {verdict:?}"));
@@ -120,7 +120,7 @@ fn a_disk_that_fails_ends_the_process_with_a_status_of_its_own() {
     std::fs::rename(&log, &away).expect("moved");
     std::fs::write(&log, "no folder").expect("written");
     assert!(send(&server, 2).is_err(), "acknowledged without a log");
-    let status = server.wait(Duration::from_secs(20));
+    let status = server.wait(Duration::from_secs(60));
     assert_eq!(status.code(), Some(74), "{}", server.said());
     std::fs::remove_file(&log).expect("removed");
     std::fs::rename(&away, &log).expect("moved");

@@ -235,7 +235,7 @@ fn what_is_emitted_is_tailed_listed_and_shown_without_its_controls() {
     server.drain(Duration::from_secs(30));
     let mut shown: Vec<String> = Vec::new();
     for tail in &tails {
-        shown.push(until("the event in a tail", Duration::from_secs(20), || {
+        shown.push(until("the event in a tail", Duration::from_secs(120), || {
             Some(tail.said()).filter(|said| said.contains("emitted-1"))
         }));
     }

@@ -262,7 +262,7 @@ fn the_two_lines_run_a_collector_and_the_program_side_by_side() {
     let (children, root) = load::trace(12 << 40, 1);
     let request = load::request([children, vec![root]].concat());
     wait(send::Grpc::new(&collector.door("OTLP_GRPC_LISTEN")).traces(request)).expect("taken");
-    until("the rows", Duration::from_secs(30), || (server.ledger().landed == 4).then_some(()));
+    until("the rows", Duration::from_secs(120), || (server.ledger().landed == 4).then_some(()));
 }
 
 #[test]

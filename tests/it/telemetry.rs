@@ -30,13 +30,13 @@ fn telemetry_that_comes_home_starts_nothing_anew() {
         let page = || server.admin("/metrics").expect("the metrics page").1;
         // Receiving, folding and uploading, at least.
         let told =
-            until("own spans to come home", Duration::from_secs(30), || Some(own(&page())).filter(|own| *own >= 3));
+            until("own spans to come home", Duration::from_secs(120), || Some(own(&page())).filter(|own| *own >= 3));
         // Spans are sent every five seconds: what the last batch started would have come by then.
         std::thread::sleep(Duration::from_secs(6));
         let settled = own(&page());
         std::thread::sleep(Duration::from_secs(6));
         assert_eq!(own(&page()), settled, "after {told} of them, {protocol}");
-        let ledger = server.drain(Duration::from_secs(20));
+        let ledger = server.drain(Duration::from_secs(120));
         assert_eq!(ledger.landed, 4, "none of them became a row: {ledger:?}");
         let status = server.stop();
         assert!(status.success(), "{status}: {}", server.said());

@@ -36,7 +36,7 @@ pub(crate) fn serve_bucket(program: &Path, folder: &Path, bucket: &str) -> (Chil
     let mut command = Command::new(program);
     command.env("ROOT_ACCESS_KEY", &s3.key_id).env("ROOT_SECRET_KEY", &s3.secret);
     let child = Child::start(command.args(["--port", &s3.endpoint, "posix"]).arg(&buckets));
-    until("the S3 server", Duration::from_secs(20), || std::net::TcpStream::connect(&s3.endpoint).ok());
+    until("the S3 server", Duration::from_secs(120), || std::net::TcpStream::connect(&s3.endpoint).ok());
     (child, s3)
 }
 

@@ -16,7 +16,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::transport::{Channel, Endpoint};
 
 /// Longer than any answer of a healthy server takes.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection to the gRPC door.
 #[derive(Debug, Clone)]

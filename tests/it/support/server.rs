@@ -31,6 +31,8 @@ impl Setup {
         for door in ["RECEIVERS__OTLP__GRPC__ENDPOINT", "RECEIVERS__OTLP__HTTP__ENDPOINT", "ADMIN__ENDPOINT"] {
             setup.set(door, &free_address());
         }
+        // However slow the machine is: what was taken is in the store when a test has stopped the server.
+        setup.set("SHUTDOWN__GRACE", "60s");
         setup
     }
 
@@ -215,7 +217,7 @@ impl Server {
 
     /// Asks it to stop and waits for its end. What it had read so far has landed, unless a trace is open.
     pub(crate) fn stop(&mut self) -> ExitStatus {
-        self.stop_within(Duration::from_secs(30))
+        self.stop_within(Duration::from_secs(90))
     }
 
     /// As [`Server::stop`], with another patience.
