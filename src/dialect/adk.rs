@@ -161,9 +161,12 @@ fn tool(source: &Source<'_>, draft: &mut Draft) {
     if !SIDES.iter().any(|key| attributes.has(key)) {
         return;
     }
-    let first = |keys: [&str; 2]| {
-        let key = keys.into_iter().find(|key| attributes.has(key))?;
-        told(source, key).and_then(|_| attributes.raw_json(key))
+    // The conventions' key is there only where content is; of a call without arguments it holds an empty object.
+    let first = |[shared, own]: [&str; 2]| {
+        if attributes.has(shared) {
+            return attributes.raw_json(shared);
+        }
+        attributes.has(own).then(|| told(source, own)).flatten().and_then(|_| attributes.raw_json(own))
     };
     draft.tool(|| {
         let text = |key: &str| attributes.text(key).map(str::to_owned);

@@ -65,7 +65,7 @@ fn log(source: &Source<'_>, draft: &mut Draft) {
     let choice = source.name == "gen_ai.choice";
     let index = told.said.iter().find_map(|said| said.choice).and_then(|index| u32::try_from(index).ok());
     let half = if choice { Half::Output } else { Half::Input };
-    draft.part = Some(Part { half: half.into(), index: if choice { index.or(Some(0)) } else { None } });
+    draft.part = Some(Part { half: half.into(), index: if choice { index } else { None } });
     // Where a message tells no content, that it was there is still told.
     if told.is_empty() {
         return;

@@ -313,6 +313,7 @@ impl Reader {
             builder.role = "tool";
         }
         builder.reason = reason_of(node);
+        builder.open = node.get("finish_reason").and_then(Node::as_str) == Some("");
         builder.choice = node.get("index").and_then(Node::as_count);
         builder.name = node.text("name").map(str::to_owned);
         if matches!(stated, Some("thinking" | "reasoning")) {

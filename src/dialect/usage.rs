@@ -91,6 +91,7 @@ impl Counts {
                 &["inputTokenDetails", "cacheReadTokens"],
                 &["cachedInputTokens"],
                 &["cacheReadInputTokens"],
+                &["cachedPromptTokens"],
                 &["cached_content_token_count"],
                 &["cachedContentTokenCount"],
                 &["cached_tokens"],
@@ -101,6 +102,7 @@ impl Counts {
                 &["input_token_details", "cache_creation"],
                 &["inputTokenDetails", "cacheWriteTokens"],
                 &["cacheWriteInputTokens"],
+                &["cacheCreationInputTokens"],
                 &["prompt_cache_creation_tokens"],
             ]),
             reasoning: count(&[

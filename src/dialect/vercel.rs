@@ -267,10 +267,28 @@ fn counts(source: &Source<'_>) -> Counts {
         reasoning: first(&["ai.usage.outputTokenDetails.reasoningTokens", "ai.usage.reasoningTokens"]),
         scheme: Scheme::Unknown,
     };
+    let counts = if counts.is_empty() { counts } else { beside(source, counts) };
     let fresh = first(&["ai.usage.inputTokenDetails.noCacheTokens"]);
     let scheme = scheme(source, counts, fresh);
     // A total of the embeddings is their input.
     Counts { scheme, ..counts }
+}
+
+/// What the SDK has no key for, or leaves out of its own usage, stands in what it passes on of the provider:
+/// `{"anthropic": {"usage": {..}, "cacheCreationInputTokens": 8}}`, `{"openai": {"cachedPromptTokens": 16}}`.
+fn beside(source: &Source<'_>, counts: Counts) -> Counts {
+    let Some(doc) = source.json("ai.response.providerMetadata") else { return counts };
+    doc.node.entries().iter().fold(counts, |counts, (_, provider)| {
+        let usage = provider.first(&["usage", "usageMetadata"]).map(Counts::of).unwrap_or_default();
+        let more = usage.or(Counts::of(provider));
+        Counts {
+            total: counts.total.or(more.total),
+            cached: counts.cached.or(more.cached),
+            written: counts.written.or(more.written),
+            reasoning: counts.reasoning.or(more.reasoning),
+            ..counts
+        }
+    })
 }
 
 /// What is known of the provider: Anthropic's input leaves out cached tokens, unless the SDK says what is left.
@@ -361,6 +379,44 @@ mod tests {
         );
         assert_eq!(row.timing.as_ref().unwrap().time_to_first_token_ms, Some(412.7));
         assert_eq!((row.conversation_id.as_str(), row.user.as_ref().unwrap().id.as_deref()), ("s-1", Some("u-9")));
+    }
+
+    #[test]
+    fn what_the_sdk_passes_on_of_the_provider_fills_its_usage() {
+        let tokens = |provider: &str, usage: serde_json::Value, metadata: serde_json::Value| {
+            let mut keys = json!({
+                "ai.operationId": "ai.generateText.doGenerate", "ai.model.provider": provider, "ai.model.id": "m",
+                "ai.response.text": "Hi.", "ai.response.providerMetadata": metadata.to_string(),
+            });
+            keys.as_object_mut().unwrap().extend(usage.as_object().unwrap().clone());
+            let partial = read_span("ai", a_span("ai.generateText.doGenerate", keys));
+            let tokens = row(&partial).tokens.clone().unwrap();
+            (
+                tokens.prompt_tokens,
+                tokens.completion_tokens,
+                tokens.cached_tokens,
+                tokens.cache_creation_tokens,
+                tokens.reasoning_tokens,
+            )
+        };
+        let old = json!({"ai.usage.promptTokens": 41, "ai.usage.completionTokens": 21});
+        let apart = (Some(65), Some(21), Some(16), Some(8), None);
+        let four = json!({"anthropic": {"cacheCreationInputTokens": 8, "cacheReadInputTokens": 16}});
+        assert_eq!(tokens("anthropic.messages", old.clone(), four), apart);
+        let five = json!({"anthropic": {"usage": {"input_tokens": 41, "output_tokens": 21,
+            "cache_creation_input_tokens": 8, "cache_read_input_tokens": 16}, "cacheCreationInputTokens": 8}});
+        assert_eq!(tokens("anthropic.messages", old, five.clone()), apart);
+        let six = json!({"ai.usage.inputTokens": 65, "ai.usage.outputTokens": 21,
+            "ai.usage.inputTokenDetails.noCacheTokens": 41, "ai.usage.inputTokenDetails.cacheReadTokens": 16,
+            "ai.usage.inputTokenDetails.cacheWriteTokens": 8});
+        assert_eq!(tokens("anthropic.messages", six, five), apart);
+        let openai = json!({"openai": {"cachedPromptTokens": 16, "reasoningTokens": 5, "acceptedPredictionTokens": 0}});
+        let inclusive = json!({"ai.usage.promptTokens": 57, "ai.usage.completionTokens": 21});
+        assert_eq!(tokens("openai.chat", inclusive.clone(), openai), (Some(57), Some(21), Some(16), None, Some(5)));
+        // Gemini's thoughts stand beside the output, and only its own object has the total that tells.
+        let google = json!({"google": {"usageMetadata": {"promptTokenCount": 57, "candidatesTokenCount": 21,
+            "thoughtsTokenCount": 5, "cachedContentTokenCount": 16, "totalTokenCount": 83}}});
+        assert_eq!(tokens("google.generative-ai", inclusive, google), (Some(57), Some(26), Some(16), None, Some(5)));
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(super) struct Builder {
     pub results: Vec<Answer>,
     pub choice: Option<i64>,
     pub reason: Option<String>,
+    /// Whether it is written that it has no finish reason.
+    pub open: bool,
     pub withheld: bool,
     pub lossy: bool,
     /// It was a tool's schema.
@@ -50,6 +52,7 @@ impl Builder {
             results: Vec::new(),
             choice: None,
             reason: None,
+            open: false,
             withheld: false,
             lossy: false,
             disguised: false,
@@ -88,7 +91,7 @@ impl Builder {
                 tool_call_id: result.call_id,
                 ..Message::default()
             };
-            told.said.push(Said { message, choice: None, reason: None });
+            told.said.push(Said { message, choice: None, reason: None, open: false });
         }
         // A tool's message that holds a call is the assistant's.
         let role = if self.role == "tool" && !self.calls.is_empty() { "assistant" } else { self.role };
@@ -109,7 +112,7 @@ impl Builder {
             tool_calls: self.calls,
             finish_reason: self.reason.as_deref().and_then(value::finish_reason).map(|reason| reason.into_owned()),
         };
-        told.said.push(Said { message, choice: self.choice, reason: self.reason });
+        told.said.push(Said { message, choice: self.choice, reason: self.reason, open: self.open });
     }
 }
 

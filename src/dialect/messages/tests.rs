@@ -272,6 +272,14 @@ fn pieces_of_one_answer_are_joined_and_choices_are_not() {
     assert_eq!(first[0].content.as_deref(), Some("A"));
     assert_eq!(first[0].finish_reason.as_deref(), Some("length"));
     assert_eq!(others[0].content.as_deref(), Some("B"));
+    let (first, others) = answers(
+        r#"[{"role":"assistant","parts":[{"type":"text","content":"It is 18 "}],"finish_reason":""},{"role":"assistant","parts":[{"type":"text","content":"°C in Zü"}],"finish_reason":""},{"role":"assistant","parts":[{"type":"text","content":"rich."}],"finish_reason":"stop"}]"#,
+    );
+    assert_eq!(
+        (first[0].content.as_deref(), first[0].finish_reason.as_deref()),
+        (Some("It is 18 °C in Zürich."), Some("stop"))
+    );
+    assert_eq!((first.len(), others.len(), first[0].content_parts.as_deref()), (1, 0, None));
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub(in crate::dialect) struct Said {
     pub choice: Option<i64>,
     /// The finish reason as it was written.
     pub reason: Option<String>,
+    /// Whether it is written that it has no finish reason: a chunk of a stream before the last one.
+    pub open: bool,
 }
 
 /// What a source tells of a conversation.
@@ -71,6 +73,9 @@ impl Told {
         if self.said.iter().any(|said| said.message.role != "assistant") {
             return (self.into_history(), Vec::new());
         }
+        if is_streamed(&self.said) {
+            return (glued(self.said), Vec::new());
+        }
         let mut choices: Vec<(Option<i64>, bool, Message)> = Vec::new();
         for said in self.said {
             let has_reason = said.reason.is_some();
@@ -91,6 +96,30 @@ impl Told {
         let mut messages = choices.into_iter().map(|(_, _, message)| message);
         (messages.next().into_iter().collect(), messages.collect())
     }
+}
+
+/// Whether answers are the chunks of one: all but the last say that they have not ended. Instrumentations of Gemini's
+/// client tell each chunk of a stream as a message.
+fn is_streamed(said: &[Said]) -> bool {
+    let Some((last, chunks)) = said.split_last() else { return false };
+    let is_chunk = |said: &Said| said.open && said.choice.is_none() && said.message.content_parts.is_none();
+    !chunks.is_empty() && chunks.iter().all(is_chunk) && last.reason.is_some() && last.message.content_parts.is_none()
+}
+
+/// Chunks as one message: their texts follow each other without a gap.
+fn glued(chunks: Vec<Said>) -> Vec<Message> {
+    let glue = |one: Option<String>, more: Option<String>| match (one, more) {
+        (Some(one), Some(more)) => Some(one + &more),
+        (one, more) => one.or(more),
+    };
+    let whole = chunks.into_iter().map(|said| said.message).reduce(|mut one, more| {
+        one.content = glue(one.content, more.content);
+        one.reasoning = glue(one.reasoning, more.reasoning);
+        one.tool_calls.extend(more.tool_calls);
+        one.finish_reason = more.finish_reason;
+        one
+    });
+    whole.into_iter().collect()
 }
 
 /// Whether two assistant messages in a row are pieces of one turn: a turn has one text.

@@ -354,13 +354,16 @@ fn extend(list: &mut Vec<Message>, more: &[Message]) {
     }
 }
 
+/// What one record tells: on which side, as which choice, and the message.
+type Said = (Half, Option<u32>, Vec<Message>);
+
 /// Input, first answer, and the other choices as JSON, of records that tell one message each.
 fn single_halves(pieces: &mut [Piece]) -> (Vec<Message>, Vec<Message>, Vec<String>) {
-    let mut said: Vec<(Half, u32, Vec<Message>)> = Vec::new();
+    let mut said: Vec<Said> = Vec::new();
     for piece in pieces.iter_mut().filter(|piece| piece.part.half() != Half::Whole) {
         let Some(row) = &mut piece.partial.row else { continue };
         row.input_message_count = None;
-        said.push((piece.part.half(), piece.part.index(), std::mem::take(&mut row.messages)));
+        said.push((piece.part.half(), piece.part.index, std::mem::take(&mut row.messages)));
     }
     let is_output = |half: &Half| *half == Half::Output;
     let end = said.iter().rposition(|(half, ..)| is_output(half)).map_or(0, |last| last + 1);
@@ -371,9 +374,12 @@ fn single_halves(pieces: &mut [Piece]) -> (Vec<Message>, Vec<Message>, Vec<Strin
     if is_streamed(&answer) {
         return (input, glued(answer.into_iter().flat_map(|(_, _, messages)| messages)), Vec::new());
     }
-    let first = answer.iter().map(|(_, index, _)| *index).min().unwrap_or(0);
+    let unnumbered = are_choices(&answer);
+    let index_of = |place: u32, index: Option<u32>| if unnumbered { place } else { index.unwrap_or(0) };
+    let first = answer.iter().zip(0u32..).map(|((_, index, _), place)| index_of(place, *index)).min().unwrap_or(0);
     let (mut output, mut choices) = (Vec::new(), Vec::new());
-    for (_, index, messages) in answer {
+    for ((_, index, messages), place) in answer.into_iter().zip(0u32..) {
+        let index = index_of(place, index);
         if index == first {
             output.extend(messages);
         } else {
@@ -383,13 +389,17 @@ fn single_halves(pieces: &mut [Piece]) -> (Vec<Message>, Vec<Message>, Vec<Strin
     (input, one_answer(output), choices)
 }
 
+/// Whether answers without numbers are choices of their own: each says why it ended. Pieces of one answer end once.
+fn are_choices(answers: &[Said]) -> bool {
+    answers.iter().all(|(_, index, messages)| index.is_none() && messages.iter().any(|one| one.finish_reason.is_some()))
+}
+
 /// Whether answers are the chunks of one: numbered on, and only the last one says why it ended. Early releases for
 /// Gemini's client tell each chunk of a stream so.
-fn is_streamed(answers: &[(Half, u32, Vec<Message>)]) -> bool {
-    let ended =
-        |(_, _, messages): &(Half, u32, Vec<Message>)| messages.iter().any(|message| message.finish_reason.is_some());
+fn is_streamed(answers: &[Said]) -> bool {
+    let ended = |(_, _, messages): &Said| messages.iter().any(|message| message.finish_reason.is_some());
     let Some((last, chunks)) = answers.split_last() else { return false };
-    let numbered = answers.iter().zip(0u32..).all(|((_, index, _), place)| *index == place);
+    let numbered = answers.iter().zip(0u32..).all(|((_, index, _), place)| *index == Some(place));
     !chunks.is_empty() && numbered && ended(last) && !chunks.iter().any(ended)
 }
 

@@ -90,3 +90,19 @@ fn chunks_that_are_numbered_as_choices_are_one_answer_without_gaps() {
     let choices = [chat(1, 0, 0, 100), chunk(0, "one", Some("stop")), chunk(1, "two", Some("stop"))];
     assert_eq!(texts(&row(&choices)), ["one"]);
 }
+
+#[test]
+fn answers_without_numbers_that_ended_each_are_choices() {
+    let answer = |place: u64, text: &str, reason: Option<&str>| {
+        let mut answer = output(1, place, text);
+        answer.partial.part = Some(Part { half: Half::Output.into(), index: None });
+        answer.with(|row| row.messages[0].finish_reason = reason.map(str::to_owned))
+    };
+    let two = row(&[chat(1, 0, 0, 100), answer(0, "one", Some("stop")), answer(1, "two", Some("length"))]);
+    assert_eq!(texts(&two), ["one"]);
+    let other = r#""choices":[{"index":1,"message":{"role":"assistant","content":"two","finish_reason":"length"}}]"#;
+    assert!(two.details.as_deref().unwrap().contains(other));
+    // Pieces of one answer end once.
+    let pieces = [chat(1, 0, 0, 100), answer(0, "one", None), answer(1, "two", Some("stop"))];
+    assert_eq!(texts(&row(&pieces)), ["one\ntwo"]);
+}
