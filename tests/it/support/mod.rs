@@ -20,6 +20,7 @@ pub(crate) mod send;
 pub(crate) mod server;
 pub(crate) mod shuffle;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -88,14 +89,21 @@ pub(crate) fn free_address() -> String {
 }
 
 /// The same, of a host; fails where the machine does not have it.
+///
+/// It is not one of those that the machine gives to outgoing connections, which could take it before it is listened on.
 pub(crate) fn free_address_of(host: &str) -> std::io::Result<String> {
-    static TAKEN: std::sync::Mutex<Vec<u16>> = std::sync::Mutex::new(Vec::new());
-    let mut taken = TAKEN.lock().expect("the list of ports");
+    const PORTS: std::ops::Range<u16> = 14_000..32_000;
+    static NEXT: std::sync::Mutex<Option<u16>> = std::sync::Mutex::new(None);
+    let mut next = NEXT.lock().expect("the next port");
     loop {
-        let port = std::net::TcpListener::bind(format!("{host}:0"))?.local_addr()?.port();
-        if !taken.contains(&port) {
-            taken.push(port);
-            return Ok(format!("{host}:{port}"));
+        // Test runs beside this one begin elsewhere.
+        let begin = || PORTS.start + (RandomState::new().hash_one(()) % PORTS.len() as u64) as u16;
+        let port = next.unwrap_or_else(begin);
+        *next = Some(if port + 1 == PORTS.end { PORTS.start } else { port + 1 });
+        match std::net::TcpListener::bind(format!("{host}:{port}")) {
+            Ok(_) => return Ok(format!("{host}:{port}")),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error),
         }
     }
 }
