@@ -372,7 +372,7 @@ impl Draft {
     pub(super) fn finish(mut self, source: Source<'_>) -> Partial {
         let mut row = self.row;
         row.event_type = self.kind.unwrap_or_default().to_owned();
-        if self.kind.is_some_and(|kind| kind == event_type::GRAPH_STEP) {
+        if self.kind.is_some_and(|kind| kind == event_type::GRAPH_STEP) && self.relation != Relation::StepOfCall {
             for (key, side) in [("input", self.input.take()), ("output", self.output.take())] {
                 if let Some(side) = side
                     && !self.details.iter().any(|entry| entry.key == key)

@@ -5,9 +5,12 @@ use super::group::Group;
 use super::group::NodeId;
 use super::merge::halves;
 use super::merge::merge_spans;
+use super::merge::set_halves;
 use crate::event::Event;
+use crate::event::Message;
 use crate::event::Relation;
 use crate::event::event_type;
+use ahash::HashMap;
 use ahash::HashSet;
 
 /// Settles all relations but `OWN`.
@@ -15,6 +18,7 @@ pub(super) fn settle(group: &mut Group) {
     let mut parts = Vec::new();
     let mut outer = Vec::new();
     let mut ends = Vec::new();
+    let mut steps = HashMap::default();
     for id in group.nodes.ids() {
         let node = &group.nodes[id];
         match node.relation {
@@ -22,6 +26,9 @@ pub(super) fn settle(group: &mut Group) {
             Relation::PartOfParent => parts.push(id),
             Relation::CallIfNoCallBelow => outer.push(id),
             Relation::EndOfSibling => ends.push(id),
+            Relation::StepOfCall => {
+                steps.insert(id, Calls::None);
+            }
         }
     }
     for id in parts {
@@ -37,6 +44,53 @@ pub(super) fn settle(group: &mut Group) {
     if !outer.is_empty() {
         settle_outer(group, outer);
     }
+    if !steps.is_empty() {
+        settle_steps(group, steps);
+    }
+}
+
+/// The model calls right below a step.
+#[derive(Clone, Copy)]
+enum Calls {
+    None,
+    One(NodeId),
+    Several,
+}
+
+/// Gives what a step tells of its one call to that call.
+fn settle_steps(group: &mut Group, mut steps: HashMap<NodeId, Calls>) {
+    for id in group.nodes.ids() {
+        let node = &group.nodes[id];
+        if node.is_row()
+            && node.row.event_type == event_type::CHAT_COMPLETION
+            && let Some(parent) = node.parent
+            && let Some(calls) = steps.get_mut(&parent)
+        {
+            *calls = if matches!(calls, Calls::None) { Calls::One(id) } else { Calls::Several };
+        }
+    }
+    for (step, calls) in steps {
+        let row = &mut group.nodes[step].row;
+        let (input, output) = halves(row);
+        let (input, output) = (input.to_vec(), output.to_vec());
+        row.messages.clear();
+        row.input_message_count = None;
+        if let Calls::One(call) = calls {
+            let row = &mut group.nodes[call].row;
+            let (own_input, own_output) = halves(row);
+            let input = if says_nothing(own_input) { input } else { own_input.to_vec() };
+            let output = if says_nothing(own_output) && !says_nothing(&output) { output } else { own_output.to_vec() };
+            set_halves(row, input, output);
+        }
+    }
+}
+
+/// Whether messages hold no content at all.
+fn says_nothing(messages: &[Message]) -> bool {
+    let is_empty = |text: &Option<String>| text.as_ref().is_none_or(String::is_empty);
+    messages.iter().all(|one| {
+        is_empty(&one.content) && is_empty(&one.reasoning) && one.content_parts.is_none() && one.tool_calls.is_empty()
+    })
 }
 
 /// Joins ends to the calls that began before them: in order of time, each to the first that fits and has no end yet.

@@ -91,6 +91,20 @@ fn a_part_of_its_parents_call_and_an_outer_call_are_told_by_the_tree() {
 }
 
 #[test]
+fn a_step_tells_what_its_one_call_does_not() {
+    let step = |span| crate::fold::assemble::tests::span("graph.step", span, 0, 0, 100).related(Relation::StepOfCall);
+    let told = || step(1).asks("Hi").says("from the step");
+    let found = rows(&[told(), chat(2, 1, 10, 20).says("own")]);
+    assert_eq!(kinds(&found), ["graph.step", "chat.completion"]);
+    assert_eq!((texts(&found[0]), texts(&found[1])), (vec![], vec!["Hi", "own"]));
+    let silent = || chat(2, 1, 10, 20).says("");
+    assert_eq!(texts(&rows(&[told(), silent()])[1]), ["Hi", "from the step"]);
+    // Of several calls it cannot be told which one a step tells of.
+    let found = rows(&[told(), silent(), chat(3, 1, 30, 40).says("own")]);
+    assert_eq!((texts(&found[1]), texts(&found[2])), (vec![""], vec!["own"]));
+}
+
+#[test]
 fn the_end_of_a_stream_in_a_span_of_its_own_is_the_same_call() {
     let ask = chat(1, 9, 0, 10).asks("Hi").with(|row| row.model.get_or_insert_default().request = Some("m".into()));
     let end = chat(2, 9, 9, 9).asks("Hi").says("x").with(|row| {
