@@ -362,7 +362,7 @@ fn cut_json(json: &mut Value) {
 
 /// Posts a body, again where a busy machine makes it late, until it is taken.
 fn patiently(url: &str, content_type: &str, encoding: Encoding, body: &[u8]) {
-    until("a request to be taken", Duration::from_secs(120), || {
+    until("a request to be taken", Duration::from_secs(600), || {
         let answer = wait(send::post(url, content_type, encoding, body)).expect("an answer");
         assert!(matches!(answer.status, 200 | 503), "{}: {}", answer.status, answer.text());
         (answer.status == 200).then_some(())

@@ -3,6 +3,7 @@
 use super::support::child::Child;
 use super::support::duck::Reader;
 use super::support::load::Load;
+use super::support::rows::files_below;
 use super::support::server::Setup;
 use super::support::{free_address, go, project, say, skip, until};
 use std::collections::BTreeMap;
@@ -98,6 +99,8 @@ fn all_spans_land_once_through_a_collector_while_both_are_killed() {
 
     let sent = load.finish();
     // The queue is empty when everything acknowledged has arrived: nothing says so but the rows themselves.
+    let events = server.data().join("events");
+    until("a first file", Duration::from_secs(300), || (!files_below(&events).is_empty()).then_some(()));
     let mut compare = || {
         server.drain(Duration::from_secs(120));
         sent.compare(&mut reader, folder.path(), "data/events/**/*.parquet")
