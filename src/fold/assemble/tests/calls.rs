@@ -92,7 +92,7 @@ fn a_part_of_its_parents_call_and_an_outer_call_are_told_by_the_tree() {
 
 #[test]
 fn a_step_tells_what_its_one_call_does_not() {
-    let step = |span| crate::fold::assemble::tests::span("graph.step", span, 0, 0, 100).related(Relation::StepOfCall);
+    let step = |id| span("graph.step", id, 0, 0, 100).related(Relation::StepOfCall);
     let told = || step(1).asks("Hi").says("from the step");
     let found = rows(&[told(), chat(2, 1, 10, 20).says("own")]);
     assert_eq!(kinds(&found), ["graph.step", "chat.completion"]);
