@@ -77,15 +77,8 @@ fn own(source: &Source<'_>, draft: &mut Draft, kind: &str) {
         step(source, draft, &input, &output);
     } else if draft.is(event_type::GRAPH_STEP) {
         sides::step(source, draft, &input, &output);
-        if kind.starts_with("workflow_step")
-            && let Some(name) = source
-                .name
-                .rsplit([' ', ':'])
-                .next()
-                .map(|name| name.trim_matches('\''))
-                .filter(|name| !name.is_empty())
-        {
-            draft.graph().node_path.get_or_insert_with(|| name.to_owned());
+        if kind.starts_with("workflow_step") && !source.name.is_empty() {
+            draft.graph().node_path.get_or_insert_with(|| node_name(source.name).to_owned());
         }
     } else {
         // The conventions' own lists say more, where they are sent.
@@ -96,6 +89,12 @@ fn own(source: &Source<'_>, draft: &mut Draft, kind: &str) {
             draft.output_from(attributes, &source.notes, &output);
         }
     }
+}
+
+/// The node in `workflow step: 'fetch'`. A name of another form stays whole: redaction knows a secret by what is around.
+fn node_name(span: &str) -> &str {
+    let quoted = span.strip_prefix("workflow step: '").and_then(|rest| rest.strip_suffix('\''));
+    quoted.filter(|name| !name.is_empty() && !name.contains('\'')).unwrap_or(span)
 }
 
 /// What the one inference below the step was asked, and what it answered: `{text, toolCalls}`.
@@ -152,6 +151,14 @@ mod tests {
     use crate::event::Relation;
     use crate::event::event_type;
     use serde_json::json;
+
+    #[test]
+    fn a_node_is_named_as_its_span_quotes_it_and_a_secret_keeps_what_is_around_it() {
+        assert_eq!(super::node_name("workflow step: 'fetch'"), "fetch");
+        for whole in ["fetch", "workflow step: 'fetch' DB_PASSWORD: 'x'", "DB_PASSWORD: 'x' workflow step: 'fetch'"] {
+            assert_eq!(super::node_name(whole), whole);
+        }
+    }
 
     #[test]
     fn a_step_tells_its_inference_what_was_asked_and_which_tools_were_called_before() {
