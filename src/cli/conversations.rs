@@ -1,5 +1,5 @@
-//! `chatlake conversations`: which conversations a lake holds, the latest first. Prefixes are lakes of their own: what
-//! has one id under two of them is two conversations.
+//! `chatlake conversations`: which conversations a lake holds, the latest first. Prefixes are lakes of their own, and
+//! tenants share nothing: what has one id under two prefixes or of two tenants is two conversations.
 
 use crate::cli::Status;
 use crate::cli::plain;
@@ -38,6 +38,9 @@ pub struct Arguments {
     /// Those of this user: id, e-mail or name.
     #[arg(long)]
     user: Option<String>,
+    /// Those of this tenant; '' for those of none.
+    #[arg(long)]
+    tenant: Option<String>,
     /// How many at most; 0 for all.
     #[arg(long, default_value_t = 50)]
     limit: usize,
@@ -61,7 +64,12 @@ const COLUMNS: &[&str] = &[
     "user",
     "service",
     "messages.list.element.role",
+    // Of the tenant.
+    "details",
 ];
+
+/// Prefix, tenant and id of a conversation.
+type Key = (Prefix, Option<String>, String);
 
 /// Runs `conversations`.
 pub fn run(arguments: &Arguments) -> Status {
@@ -81,14 +89,20 @@ async fn show(arguments: &Arguments, scan: &Scan, wanted: &Wanted) -> anyhow::Re
     let files = scan.files(wanted).await?;
     let progress = Progress::begin("reading", files.iter().map(|file| file.file.bytes).sum());
     let pick = Pick { conversation: None, columns: COLUMNS };
-    let (mut found, mut seen, mut read) = (BTreeMap::<(Prefix, String), Conversation>::new(), HashSet::new(), 0);
+    let (mut found, mut seen, mut read) = (BTreeMap::<Key, Conversation>::new(), HashSet::new(), 0);
     for file in &files {
         let prefix = xxh3_64(file.prefix.as_str().as_bytes());
         for batch in scan.rows(file, &pick).await? {
             for row in batch.map_err(|error| anyhow::Error::new(error).context(file.key()))? {
+                let tenant = row.tenant();
+                if !wanted.has_time(row.timestamp) || !store::is_of(arguments.tenant.as_deref(), tenant.as_deref()) {
+                    continue;
+                }
                 // A resend beyond the window is a second row with the same id.
-                if wanted.has_time(row.timestamp) && seen.insert(xxh3_64_with_seed(row.event_id.as_bytes(), prefix)) {
-                    found.entry((file.prefix.clone(), row.conversation_id.clone())).or_default().add(&row);
+                let whose = xxh3_64_with_seed(tenant.as_deref().unwrap_or_default().as_bytes(), prefix);
+                if seen.insert(xxh3_64_with_seed(row.event_id.as_bytes(), whose)) {
+                    let key = (file.prefix.clone(), tenant, row.conversation_id.clone());
+                    found.entry(key).or_default().add(&row);
                 }
             }
         }
@@ -96,15 +110,19 @@ async fn show(arguments: &Arguments, scan: &Scan, wanted: &Wanted) -> anyhow::Re
         progress.reach(read);
     }
     progress.end();
-    let mut list: Vec<((Prefix, String), Conversation)> = found.into_iter().collect();
+    let mut list: Vec<(Key, Conversation)> = found.into_iter().collect();
     if let Some(user) = &arguments.user {
         list.retain(|(_, conversation)| conversation.users.contains(user));
     }
     list.sort_by(|(a_id, a), (b_id, b)| (b.last, b_id).cmp(&(a.last, a_id)));
     let whole = list.len();
     list.truncate(if arguments.limit == 0 { usize::MAX } else { arguments.limit });
-    let lines: Vec<Shown<'_>> =
-        list.iter().map(|((prefix, id), conversation)| conversation.shown(prefix.as_str(), id)).collect();
+    let shown = list.iter().map(|((prefix, tenant, id), conversation)| Shown {
+        tenant: tenant.as_deref(),
+        prefix: prefix.as_str(),
+        ..conversation.shown(id)
+    });
+    let lines: Vec<Shown<'_>> = shown.collect();
     let mut out = io::stdout().lock();
     for line in lines_of(&lines, arguments.format)? {
         if !plain::print(&mut out, &line)? {
@@ -188,7 +206,7 @@ impl Conversation {
         }
     }
 
-    fn shown<'a>(&'a self, prefix: &'a str, id: &'a str) -> Shown<'a> {
+    fn shown<'a>(&'a self, id: &'a str) -> Shown<'a> {
         // An application that sends no history asks once in each run.
         let runs = u64::try_from(self.runs.len()).unwrap_or(u64::MAX);
         Shown {
@@ -207,7 +225,8 @@ impl Conversation {
             models: self.models.iter().map(String::as_str).collect(),
             users: self.users.iter().map(String::as_str).collect(),
             service: self.service.as_deref(),
-            prefix,
+            tenant: None,
+            prefix: "",
         }
     }
 }
@@ -230,12 +249,14 @@ struct Shown<'a> {
     models: Vec<&'a str>,
     users: Vec<&'a str>,
     service: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     prefix: &'a str,
 }
 
-/// The last column is there where there are prefixes.
-const HEAD: [&str; 14] = [
+/// The last two columns are there where there are tenants and prefixes.
+const HEAD: [&str; 15] = [
     "conversation_id",
     "first",
     "last",
@@ -249,6 +270,7 @@ const HEAD: [&str; 14] = [
     "models",
     "users",
     "service",
+    "tenant",
     "prefix",
 ];
 
@@ -269,18 +291,24 @@ impl Shown<'_> {
             self.models.join(" "),
             self.users.join(" "),
             self.service.unwrap_or_default().to_owned(),
+            self.tenant.unwrap_or_default().to_owned(),
             self.prefix.to_owned(),
         ]
     }
 }
 
 fn lines_of(list: &[Shown<'_>], form: Form) -> anyhow::Result<Vec<String>> {
-    let columns = HEAD.len() - usize::from(list.iter().all(|shown| shown.prefix.is_empty()));
-    let head: Vec<&str> = HEAD.into_iter().take(columns).collect();
+    let has_tenants = list.iter().any(|shown| shown.tenant.is_some());
+    let has_prefixes = list.iter().any(|shown| !shown.prefix.is_empty());
+    let is_told = |name: &str| match name {
+        "tenant" => has_tenants,
+        "prefix" => has_prefixes,
+        _ => true,
+    };
+    let head: Vec<&str> = HEAD.into_iter().filter(|name| is_told(name)).collect();
     let cells = |shown: &Shown<'_>| {
-        let mut cells = shown.cells();
-        cells.truncate(columns);
-        cells
+        let cells = HEAD.into_iter().zip(shown.cells()).filter(|(name, _)| is_told(name));
+        cells.map(|(_, cell)| cell).collect::<Vec<String>>()
     };
     Ok(match form {
         Form::Json => {
@@ -330,7 +358,7 @@ mod tests {
         let of = |rows: &[Event]| {
             let mut conversation = Conversation::default();
             rows.iter().for_each(|row| conversation.add(row));
-            (conversation.shown("", "c").turns, conversation.calls, conversation.tokens)
+            (conversation.shown("c").turns, conversation.calls, conversation.tokens)
         };
         let whole = ["system", "user", "assistant", "user", "assistant"];
         assert_eq!(of(&[row("1", "r", &whole[..3]), row("2", "r", &whole), row("3", "r", &whole)]), (2, 3, Some(15)));
@@ -349,7 +377,7 @@ mod tests {
     fn every_form_is_fit_for_a_terminal() {
         let mut conversation = Conversation::default();
         conversation.add(&Event { service: Some("s\u{1b}[2J".to_owned()), ..row("1", "r", &["user"]) });
-        let shown = [conversation.shown("", "c\u{9b}1, \"x\"")];
+        let shown = [conversation.shown("c\u{9b}1, \"x\"")];
         for form in [Form::Text, Form::Json, Form::Csv] {
             let lines = lines_of(&shown, form).unwrap();
             assert!(!lines.join("").contains(['\u{1b}', '\u{9b}']), "{lines:?}");

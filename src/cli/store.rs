@@ -107,6 +107,11 @@ pub fn read(place: &Place, run: impl AsyncFnOnce(Scan) -> anyhow::Result<Status>
     }
 }
 
+/// Whether a row's tenant is the one that is asked for; `''` asks for rows of none.
+pub fn is_of(wanted: Option<&str>, tenant: Option<&str>) -> bool {
+    wanted.is_none_or(|wanted| wanted == tenant.unwrap_or_default())
+}
+
 /// A time: a date, a time of RFC 3339, or how long before `now`. Microseconds since 1970.
 ///
 /// # Errors

@@ -46,6 +46,9 @@ pub struct Arguments {
     /// Only events of this conversation.
     #[arg(long, value_name = "ID")]
     conversation: Option<String>,
+    /// Only events of this tenant; '' for those of none.
+    #[arg(long)]
+    tenant: Option<String>,
     /// How they are shown.
     #[arg(long, value_enum, default_value_t = Form::Text)]
     format: Form,
@@ -152,6 +155,9 @@ impl Tail<'_> {
         if let Some(event_type) = &self.arguments.event_type {
             rows.retain(|row| row.event_type == *event_type);
         }
+        if self.arguments.tenant.is_some() {
+            rows.retain(|row| store::is_of(self.arguments.tenant.as_deref(), row.tenant().as_deref()));
+        }
         rows.sort_by_key(|row| row.timestamp);
         Ok(rows)
     }
@@ -181,7 +187,7 @@ fn show(lines: impl Iterator<Item = String>) -> io::Result<bool> {
 }
 
 /// The nine columns of InsideLLM's local logger, under its names, and what every event has.
-const HEAD: [&str; 20] = [
+const HEAD: [&str; 21] = [
     "event_id",
     "run_id",
     "timestamp",
@@ -202,6 +208,7 @@ const HEAD: [&str; 20] = [
     "cost_usd",
     "user",
     "text",
+    "tenant",
 ];
 
 fn cells(row: &Event) -> Vec<String> {
@@ -232,6 +239,7 @@ fn cells(row: &Event) -> Vec<String> {
         float(tokens.and_then(|tokens| tokens.cost_usd)),
         opt(user.and_then(|user| user.id.as_ref().or(user.email.as_ref()))),
         gist(row),
+        row.tenant().unwrap_or_default(),
     ]
 }
 
@@ -261,6 +269,7 @@ fn pretty(row: &Event) -> String {
         ("parent_event_id", parent(row, &details)),
         ("trace_id", row.trace_id.as_deref().unwrap_or_default()),
         ("span_id", row.span_id.as_deref().unwrap_or_default()),
+        ("tenant", details.get("tenant").and_then(Value::as_str).unwrap_or_default()),
     ];
     for (name, id) in ids.into_iter().filter(|(_, id)| !id.is_empty()) {
         out.push_str(&format!("{name}: {}\n", plain::line(id)));
@@ -279,6 +288,7 @@ const HEADLINE: [&str; 7] = ["timestamp", "event_type", "event_id", "conversatio
 fn text(row: &Event) -> String {
     let mut parts = vec![plain::time(row.timestamp), plain::short(&row.event_type, 24)];
     parts.extend(row.status.as_deref().filter(|status| *status != "ok").map(|status| plain::short(status, 12)));
+    parts.extend(row.tenant().map(|tenant| plain::short(&tenant, 24)));
     parts.push(plain::short(&row.conversation_id, 36));
     let model = row.model.as_ref().and_then(|model| model.response.as_deref().or(model.request.as_deref()));
     parts.extend(Some(model.unwrap_or(&row.name)).filter(|name| !name.is_empty()).map(|name| plain::short(name, 32)));

@@ -87,7 +87,7 @@ pub(super) fn doubts(config: &Config) -> Vec<String> {
     );
     if let Some((one, other)) = together(config) {
         doubts.push(format!(
-            "auth.keys, webhooks: the tenants {one:?} and {other:?} land under one prefix, where no row says whose it is: give each a prefix"
+            "auth.keys, webhooks: the tenants {one:?} and {other:?} land under one prefix: details.tenant tells their rows apart, but who may read one may read the other; give each a prefix to part them"
         ));
     }
     doubts

@@ -49,6 +49,31 @@ impl Event {
     }
 }
 
+/// The tenant of whoever sends without a credential, or with one that names none. No row tells it.
+pub const NO_TENANT: &str = "default";
+
+impl Envelope {
+    /// The tenant that the credential names.
+    pub fn named_tenant(&self) -> Option<&str> {
+        Some(self.tenant.as_str()).filter(|tenant| !matches!(*tenant, "" | NO_TENANT))
+    }
+}
+
+/// What rows tell of their tenant.
+#[derive(serde::Deserialize)]
+struct OfTenant<'a> {
+    #[serde(borrow)]
+    tenant: Option<std::borrow::Cow<'a, str>>,
+}
+
+impl Event {
+    /// Whose row it is, where a credential named its tenant: `details.tenant`, which no data can set.
+    pub fn tenant(&self) -> Option<String> {
+        let details = self.details.as_deref().filter(|details| details.contains(r#""tenant":"#))?;
+        serde_json::from_str::<OfTenant<'_>>(details).ok()?.tenant.map(std::borrow::Cow::into_owned)
+    }
+}
+
 /// The `schema_version` that this program writes.
 pub const SCHEMA_VERSION: i32 = 1;
 

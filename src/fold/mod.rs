@@ -303,12 +303,7 @@ impl Fold {
             let head = match Head::read(incoming.bytes) {
                 Ok(head) => head,
                 Err(error) => {
-                    let dead = Dead {
-                        received_at: envelope.received_at,
-                        door: envelope.door.clone(),
-                        reason: error.to_string(),
-                        text: String::new(),
-                    };
+                    let dead = Dead::of(&envelope, error.to_string(), String::new());
                     pass.batch(&prefix).dead.push(dead);
                     pass.batch(&prefix).account.decide(number, Fate::Quarantined);
                     continue;

@@ -121,9 +121,9 @@ impl Pass<'_> {
     /// A record that cannot be read any more costs itself, and not its trace.
     pub(super) fn set_aside(&mut self, open: &OpenRecord, prefix: &str, error: &io::Error) {
         let envelope = self.envelope(open.place.segment, open.place.envelope).ok();
-        let (received_at, door) = envelope.map(|known| (known.received_at, known.door.clone())).unwrap_or_default();
+        let dead = Dead::of(&envelope.unwrap_or_default(), error.to_string(), String::new());
         let batch = self.batch(prefix);
-        batch.dead.push(Dead { received_at, door, reason: error.to_string(), text: String::new() });
+        batch.dead.push(dead);
         batch.account.decide(open.sequence, Fate::Quarantined);
     }
 }

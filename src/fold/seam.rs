@@ -8,6 +8,7 @@ use super::open::Place;
 use super::open::SegmentId;
 use super::open::Waiting;
 use super::window;
+use crate::event::Envelope;
 use crate::event::Event;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -123,10 +124,25 @@ pub struct Dead {
     pub received_at: i64,
     /// The door it came through.
     pub door: String,
+    /// Whose it is, where the credential says so.
+    pub tenant: Option<String>,
     /// Why.
     pub reason: String,
     /// The record as it came, redacted as text.
     pub text: String,
+}
+
+impl Dead {
+    /// A record that came in with this envelope.
+    pub(super) fn of(envelope: &Envelope, reason: String, text: String) -> Self {
+        Self {
+            received_at: envelope.received_at,
+            door: envelope.door.clone(),
+            tenant: envelope.named_tenant().map(str::to_owned),
+            reason,
+            text,
+        }
+    }
 }
 
 /// What a fold gives.

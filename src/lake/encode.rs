@@ -222,9 +222,13 @@ fn dead_file(name: &mut FileName, date: &str, lines: &str, rows: usize) -> File 
 
 fn dead_line(record: &Dead, out: &mut String) {
     let mut entries = vec![("received_at", time(record.received_at))];
-    for (key, text) in [("source", &record.door), ("reason", &record.reason), ("text", &record.text)] {
-        entries.push((key, json::string(text)));
-    }
+    let texts = [
+        ("source", Some(&record.door)),
+        ("tenant", record.tenant.as_ref()),
+        ("reason", Some(&record.reason)),
+        ("text", Some(&record.text)),
+    ];
+    entries.extend(texts.into_iter().filter_map(|(key, text)| Some((key, json::string(text?)))));
     out.push_str(&json::object(entries.iter().map(|(key, value)| (*key, value.as_str()))));
     out.push('\n');
 }

@@ -168,7 +168,7 @@ mod tests {
         let outbox = Outbox::open(Arc::clone(&disk), Path::new("/outbox")).unwrap();
         let template = partition::DEFAULT.parse().unwrap();
         let settings = Settings { format: Format::Proto, template, partitions: 10, file_bytes: 1 << 20 };
-        let dead = Dead { received_at: 1, door: "otlp".into(), reason: "r".into(), text: "t".into() };
+        let dead = Dead { received_at: 1, door: "otlp".into(), tenant: None, reason: "r".into(), text: "t".into() };
         let decided = || {
             let mut account = Account::default();
             [5, 6, 8].into_iter().for_each(|sequence| account.decide(sequence, Fate::Landed));

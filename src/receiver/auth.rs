@@ -44,7 +44,7 @@ pub struct Caller {
 
 impl Default for Caller {
     fn default() -> Self {
-        Self { tenant: "default".to_owned(), app: None, policy: None, prefix: None }
+        Self { tenant: crate::event::NO_TENANT.to_owned(), app: None, policy: None, prefix: None }
     }
 }
 

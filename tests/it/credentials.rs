@@ -13,6 +13,18 @@ use std::fs;
 use std::time::Duration;
 use tempfile::TempDir;
 
+/// A notification of Meta.
+const META: &str = r#"{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":
+    {"metadata":{"display_phone_number":"1"},"messages":[{"from":"2","id":"wamid.N","type":"text","text":{"body":"Hi"}}]}}]}]}"#;
+
+/// Meta's signature of a body.
+fn signed(secret: &str, body: &str) -> String {
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
+    mac.update(body.as_bytes());
+    let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256={hex}")
+}
+
 fn post(server: &Server, key: Option<&str>, body: &[u8]) -> u16 {
     let url = format!("{}/v1/traces", server.http());
     let request = reqwest::blocking::Client::new().post(url).header("content-type", "application/x-protobuf");
@@ -106,9 +118,117 @@ fn tenants_with_the_same_ids_share_nothing_and_keys_rotate_without_loss() {
 }
 
 #[test]
+fn two_tenants_in_one_lake_share_nothing_at_any_door() {
+    let folder = TempDir::new().expect("a folder");
+    let setup = Setup::quick(folder.path())
+        .with("STORE__FORMAT", "jsonl")
+        .with("UNKNOWN", "keep")
+        .with("AUTH__KEYS", "[{key: key-of-a, tenant: a}, {key: key-of-b, tenant: b}, {key: key-of-none}]")
+        .with("WEBHOOKS__META", "[{secret: app-of-a, tenant: a}, {secret: app-of-b, tenant: b}]");
+    let mut server = setup.clone().start();
+    let golden = super::support::project().join("tests/golden/seeds");
+    let recorded = |file: &str| fs::read(golden.join(file)).expect("a recording");
+    let (children, root) = load::trace(22 << 40, 1);
+    let mut request = load::request([children, vec![root]].concat());
+    let posted = [
+        ("/api/v1/ingest", recorded("insidellm/03-all-19-types-array.body.json")),
+        ("/v1/ingest", recorded("modelstat/python-0.1.0/01-local-daemon-v1-ingest.body.json")),
+        (
+            "/v2/chatgpt/store_generated_response",
+            recorded("huggingplace/python-1.0.1-head/02-log-later-fields.body.json"),
+        ),
+        (
+            "/v1/events",
+            br#"{"event_id": "e", "conversation_id": "c", "details": {"tenant": "forged"}, "event_type": "log.line"}"#
+                .to_vec(),
+        ),
+        ("/v1/events", b"{}".to_vec()),
+        ("/webhooks/litellm", recorded("stackspot/litellm-1.106.2-generic-api-webhook.json")),
+    ];
+    let client = reqwest::blocking::Client::new();
+    for of in ["a", "b", "none"] {
+        let resource = request.resource_spans[0].resource.get_or_insert_default();
+        resource.attributes.retain(|attribute| attribute.key != "whose");
+        resource.attributes.push(load::text("whose", of));
+        assert_eq!(post(&server, Some(&format!("key-of-{of}")), &request.encode_to_vec()), 200);
+        for (path, body) in &posted {
+            let request = client.post(format!("{}{path}", server.http())).bearer_auth(format!("key-of-{of}"));
+            let status = request.body(body.clone()).send().expect("an answer").status().as_u16();
+            assert!(status == 200 || *body == b"{}", "{path}: {status}");
+        }
+        if of != "none" {
+            let body = META.replace("wamid.N", "wamid.1");
+            let signature = signed(&format!("app-of-{of}"), &body);
+            let request = client.post(format!("{}/webhooks/whatsapp/meta", server.http()));
+            let request = request.header("x-hub-signature-256", signature).body(body);
+            assert_eq!(request.send().expect("an answer").status().as_u16(), 200);
+        }
+    }
+    let ledger = server.drain(Duration::from_secs(120));
+    assert_eq!(ledger.deduplicated, 0, "nobody's record is another's resend: {ledger:?}");
+    let events = rows::parse(&rows::lines_below(&server.data().join("events")));
+    let of = |tenant: Option<&str>| {
+        let of = |row: &&rows::Row| row.get("details").and_then(|details| details.get("tenant")?.as_str()) == tenant;
+        let mut rows: Vec<rows::Row> = events.iter().filter(of).cloned().collect();
+        for row in &mut rows {
+            ["received_at", "resource", "timestamp"].iter().for_each(|key| drop(row.remove(*key)));
+            if let Some(details) = row.get_mut("details").and_then(|details| details.as_object_mut()) {
+                details.remove("tenant");
+            }
+            row.retain(|_, value| value.as_object().is_none_or(|fields| !fields.is_empty()));
+        }
+        rows.sort_by_key(|row| (row["event_id"].to_string(), row["event_type"].to_string()));
+        rows
+    };
+    let (a, b, none) = (of(Some("a")), of(Some("b")), of(None));
+    assert_eq!(a.len() + b.len() + none.len(), events.len());
+    assert!(a.len() > 30 && a.len() == none.len() + 1, "{} and {}", a.len(), none.len());
+    assert_eq!(a, b, "each has what it sent, as if it were alone");
+    let dead = rows::parse(&rows::lines_below(&server.data().join("_dead")));
+    let tenants: Vec<Option<&str>> = dead.iter().map(|row| row.get("tenant").and_then(|it| it.as_str())).collect();
+    assert_eq!(tenants, [Some("a"), Some("b"), None], "{dead:?}");
+    let forged = events.iter().filter(|row| row["conversation_id"] == "c").map(|row| &row["attributes"]["tenant"]);
+    assert_eq!(forged.collect::<Vec<_>>(), ["forged"; 3], "data does not say whose it is");
+
+    // Spans of one trace of two tenants do not meet: whose they are stands in each.
+    let traced = events.iter().filter(|row| row.get("service").is_some_and(|it| it == "load")).map(|row| {
+        let tenant = row.get("details").and_then(|details| details.get("tenant")?.as_str()).unwrap_or("none");
+        (tenant.to_owned(), row["resource"]["whose"].as_str().expect("an attribute").to_owned())
+    });
+    let traced: Vec<(String, String)> = traced.collect();
+    assert!(traced.len() == 12 && traced.iter().all(|(tenant, whose)| tenant == whose), "{traced:?}");
+
+    // Read back: conversations of one id are told apart.
+    assert!(server.stop().success());
+    let run = |words: &[&str]| {
+        let output = setup.command().args(words).output().expect("the program starts");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (_, list, _) = run(&["conversations", "--format", "csv", "--limit", "0"]);
+    assert!(list.lines().next().is_some_and(|head| head.ends_with(",service,tenant")), "{list}");
+    let of_c = |list: &str| list.lines().filter(|line| line.starts_with("c,")).count();
+    assert_eq!(of_c(&list), 3, "{list}");
+    let (_, list, _) = run(&["conversations", "--format", "csv", "--limit", "0", "--tenant", "b"]);
+    assert!(of_c(&list) == 1 && list.lines().skip(1).all(|line| line.ends_with(",b")), "{list}");
+    let (code, _, said) = run(&["conversation", "c"]);
+    assert!(code == Some(1) && said.contains("--tenant and one of '', 'a', 'b'"), "{said}");
+    for (tenant, expected) in [("a", Some("a")), ("", None)] {
+        let (code, shown, said) = run(&["conversation", "c", "--format", "json", "--tenant", tenant]);
+        assert_eq!(code, Some(0), "{said}");
+        let shown = rows::parse(&shown);
+        let told = shown[0].get("details").and_then(|details| details.get("tenant")?.as_str());
+        assert_eq!((shown.len(), told), (1, expected));
+    }
+    let (_, shown, _) = run(&["tail", "--no-follow", "-n", "1000", "--conversation", "c", "--tenant", "b"]);
+    assert!(shown.lines().count() == 1 && shown.contains("  b  c"), "{shown}");
+    let (_, shown, _) = run(&["tail", "--no-follow", "-n", "1000", "--conversation", "c", "--format", "csv"]);
+    let ends: Vec<&str> = shown.lines().filter_map(|line| line.rsplit(',').next()).collect();
+    assert!(ends.len() == 4 && ends[0] == "tenant" && ends.contains(&"a") && ends.contains(&"b"), "{shown}");
+}
+
+#[test]
 fn a_withdrawn_secret_of_a_webhook_counts_no_more_and_is_found_nowhere() {
-    const BODY: &str = r#"{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":
-        {"metadata":{"display_phone_number":"1"},"messages":[{"from":"2","id":"wamid.N","type":"text","text":{"body":"Hi"}}]}}]}]}"#;
     let folder = TempDir::new().expect("a folder");
     let (file, keys) = (folder.path().join("secrets"), folder.path().join("keys"));
     fs::write(&file, "old-app-secret\nnew-app-secret\n").expect("a file of secrets");
@@ -119,13 +239,10 @@ fn a_withdrawn_secret_of_a_webhook_counts_no_more_and_is_found_nowhere() {
         .with("AUTH__KEYS", &format!("[{{file: '{}', doors: [stackifier]}}]", keys.display()))
         .start();
     let client = reqwest::blocking::Client::new();
-    let signed = |secret: &str, id: &str| {
-        let body = BODY.replace("wamid.N", id);
-        let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
-        mac.update(body.as_bytes());
-        let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let notified = |secret: &str, id: &str| {
+        let body = META.replace("wamid.N", id);
         let request = client.post(format!("{}/webhooks/whatsapp/meta", server.http()));
-        let request = request.header("x-hub-signature-256", format!("sha256={hex}"));
+        let request = request.header("x-hub-signature-256", signed(secret, &body));
         request.body(body).send().expect("an answer").status().as_u16()
     };
     let line = |path: &str, key: &str, text: &str| {
@@ -135,7 +252,7 @@ fn a_withdrawn_secret_of_a_webhook_counts_no_more_and_is_found_nowhere() {
     };
     for (number, secret, key) in [("1", "old-app-secret", "old-door-key"), ("2", "new-app-secret", "new-door-key")] {
         assert_eq!(
-            (signed(secret, &format!("wamid.{number}")), line("/v1/events", key, number)),
+            (notified(secret, &format!("wamid.{number}")), line("/v1/events", key, number)),
             (200, 200),
             "{secret}"
         );
@@ -147,13 +264,13 @@ fn a_withdrawn_secret_of_a_webhook_counts_no_more_and_is_found_nowhere() {
     let before = server.ledger().received;
     until("the old secret to count no more", Duration::from_secs(120), || {
         std::thread::sleep(Duration::from_secs(1));
-        (signed("old-app-secret", "wamid.late") == 403).then_some(())
+        (notified("old-app-secret", "wamid.late") == 403).then_some(())
     });
     until("the old key to count no more", Duration::from_secs(120), || {
         (line("/v1/events", "old-door-key", "late") == 401).then_some(())
     });
     assert!(server.ledger().received - before <= 2, "nothing more once it is withdrawn");
-    assert_eq!((signed("new-app-secret", "wamid.3"), line("/v1/events", "new-door-key", "third")), (200, 200));
+    assert_eq!((notified("new-app-secret", "wamid.3"), line("/v1/events", "new-door-key", "third")), (200, 200));
     server.drain(Duration::from_secs(120));
     assert!(server.stop().success());
     for secret in ["old-app-secret", "new-app-secret", "old-door-key", "new-door-key"] {

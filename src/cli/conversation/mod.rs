@@ -19,6 +19,7 @@ use crate::lake::read::Pick;
 use crate::lake::scan::Scan;
 use crate::lake::scan::Wanted;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::io::IsTerminal as _;
 
@@ -42,6 +43,9 @@ pub struct Arguments {
     /// Of which prefix, where several have a conversation with this id: a key of auth.keys may have one; '' is none.
     #[arg(long)]
     prefix: Option<String>,
+    /// Of which tenant, where several have a conversation with this id; '' is none.
+    #[arg(long)]
+    tenant: Option<String>,
     /// Of `text`: runs of agents, steps of graphs and the like, too.
     #[arg(long)]
     all: bool,
@@ -63,15 +67,11 @@ pub fn run(arguments: &Arguments) -> Status {
 async fn show(arguments: &Arguments, scan: &Scan) -> anyhow::Result<Status> {
     let mut lakes = rows(scan, &arguments.id).await?;
     if let Some(prefix) = &arguments.prefix {
-        lakes.retain(|lake, _| lake.as_str() == prefix.trim_matches('/'));
+        lakes.retain(|(lake, _), _| lake.as_str() == prefix.trim_matches('/'));
     }
+    lakes.retain(|(_, tenant), _| store::is_of(arguments.tenant.as_deref(), tenant.as_deref()));
     if lakes.len() > 1 {
-        let names: Vec<String> = lakes.keys().map(|lake| format!("'{lake}'")).collect();
-        eprintln!(
-            "conversation {:?} stands under several prefixes, and may be another under each: add --prefix and one of {}",
-            arguments.id,
-            plain::line(&names.join(", "))
-        );
+        eprintln!("{}", plain::line(&several(&arguments.id, &lakes.into_keys().collect::<Vec<_>>())));
         return Ok(Status::Fault);
     }
     let Some((_, rows)) = lakes.pop_first() else {
@@ -117,6 +117,30 @@ async fn show(arguments: &Arguments, scan: &Scan) -> anyhow::Result<Status> {
     Ok(Status::Good)
 }
 
+/// Whose a conversation is: prefix and tenant.
+type Whose = (Prefix, Option<String>);
+
+/// That one id is of several conversations, and what tells them apart.
+fn several(id: &str, all: &[Whose]) -> String {
+    let quoted = |names: BTreeSet<&str>| {
+        let names: Vec<String> = names.into_iter().map(|name| format!("'{name}'")).collect();
+        names.join(", ")
+    };
+    let prefixes: BTreeSet<&str> = all.iter().map(|(prefix, _)| prefix.as_str()).collect();
+    let tenants = all.iter().map(|(_, tenant)| tenant.as_deref().unwrap_or_default()).collect();
+    if prefixes.len() < all.len() {
+        let more = if prefixes.len() > 1 { "; and --prefix and one of " } else { "" };
+        let prefixes = if prefixes.len() > 1 { quoted(prefixes) } else { String::new() };
+        let tenants = quoted(tenants);
+        format!("conversation {id:?} is one of several tenants: add --tenant and one of {tenants}{more}{prefixes}")
+    } else {
+        let prefixes = quoted(prefixes);
+        format!(
+            "conversation {id:?} stands under several prefixes, and may be another under each: add --prefix and one of {prefixes}"
+        )
+    }
+}
+
 /// A row as a line of JSON that is fit for a terminal.
 pub fn json(row: &Event) -> String {
     let mut line = Vec::new();
@@ -124,25 +148,22 @@ pub fn json(row: &Event) -> String {
     plain::json(String::from_utf8_lossy(&line).trim_end())
 }
 
-/// The rows of a conversation, by prefix, in the order of time; of those with one id the first to arrive.
-async fn rows(scan: &Scan, id: &str) -> anyhow::Result<BTreeMap<Prefix, Vec<Event>>> {
+/// The rows of a conversation, by whose they are, in the order of time; of those with one id the first to arrive.
+async fn rows(scan: &Scan, id: &str) -> anyhow::Result<BTreeMap<Whose, Vec<Event>>> {
     let wanted = Wanted { conversation: Some(id.to_owned()), ..Wanted::default() };
     let files = scan.files(&wanted).await?;
     let progress = Progress::begin("reading", files.iter().map(|file| file.file.bytes).sum());
     let pick = Pick { conversation: Some(id.to_owned()), columns: &[] };
-    let (mut lakes, mut read) = (BTreeMap::<Prefix, BTreeMap<String, Event>>::new(), 0);
+    let (mut lakes, mut read) = (BTreeMap::<Whose, BTreeMap<String, Event>>::new(), 0);
     for file in &files {
-        let mut found = lakes.remove(&file.prefix).unwrap_or_default();
         for batch in scan.rows(file, &pick).await? {
             for row in batch.map_err(|error| anyhow::Error::new(error).context(file.key()))? {
+                let found = lakes.entry((file.prefix.clone(), row.tenant())).or_default();
                 match found.get(&row.event_id) {
                     Some(before) if before.received_at <= row.received_at => {}
                     _ => drop(found.insert(row.event_id.clone(), row)),
                 }
             }
-        }
-        if !found.is_empty() {
-            lakes.insert(file.prefix.clone(), found);
         }
         read += file.file.bytes;
         progress.reach(read);
@@ -153,5 +174,5 @@ async fn rows(scan: &Scan, id: &str) -> anyhow::Result<BTreeMap<Prefix, Vec<Even
         rows.sort_by(|a, b| (a.timestamp, &a.event_id).cmp(&(b.timestamp, &b.event_id)));
         rows
     };
-    Ok(lakes.into_iter().map(|(prefix, found)| (prefix, in_order(found))).collect())
+    Ok(lakes.into_iter().map(|(whose, found)| (whose, in_order(found))).collect())
 }

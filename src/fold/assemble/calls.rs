@@ -9,6 +9,7 @@
 use super::group::Group;
 use super::group::Node;
 use super::group::NodeId;
+use super::group::Trace;
 use super::group::TraceNo;
 use super::merge::halves;
 use super::merge::merge_spans;
@@ -323,11 +324,12 @@ fn is_only_one_below(group: &Group, calls: &[Call], a: &Call, b: &Call) -> bool 
 }
 
 fn across_traces(group: &Group, calls: &[Call], sets: &mut Sets) {
-    let mut by_response: BTreeMap<(&str, &str), Vec<&Call>> = BTreeMap::new();
+    let mut by_response: BTreeMap<(&str, &str, &str), Vec<&Call>> = BTreeMap::new();
     for call in calls.iter().filter(|call| !call.told.response_id.is_empty()) {
         if let Some(id) = call.id {
-            let tenant = group.nodes[id].envelope.tenant.as_str();
-            by_response.entry((tenant, &call.told.response_id)).or_default().push(call);
+            let envelope = &group.nodes[id].envelope;
+            let prefix = envelope.prefix.as_deref().unwrap_or_default();
+            by_response.entry((&envelope.tenant, prefix, &call.told.response_id)).or_default().push(call);
         }
     }
     for calls in by_response.into_values().filter(|calls| calls.len() > 1) {
@@ -457,7 +459,8 @@ fn landed(group: &Group, id: NodeId) -> Option<String> {
         spans.chain(group.ancestors(id).chain([id]).filter_map(|id| group.nodes[id].parent_span))
     };
     let others = group.trace_numbers().filter_map(|other| Some((other, group.trace(other)?)));
-    for (other, facts) in others.filter(|(_, other)| other.tenant == trace.tenant) {
+    let is_shared = |other: &Trace| (&other.tenant, &other.prefix) == (&trace.tenant, &trace.prefix);
+    for (other, facts) in others.filter(|(_, other)| is_shared(other)) {
         let is_own = node.trace == Some(other);
         for landed in facts.earlier.iter().flat_map(|facts| &facts.calls) {
             let other = Call { id: None, told: landed.clone(), prompt: None, completion: None };

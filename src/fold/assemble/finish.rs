@@ -148,13 +148,19 @@ fn set_origin(node: &mut Node) {
         row.service.clone_from(&envelope.service);
     }
     // Whose credential it is stands beside what the data says of itself.
-    if row.service.is_none() {
+    let app = if row.service.is_none() {
         row.service.clone_from(&envelope.app);
-    } else if let Some(app) = envelope.app.as_ref().filter(|app| row.service.as_ref() != Some(app)) {
-        let (told, rest) = std::mem::take(&mut node.details).into_iter().partition(|entry| entry.key == "app");
-        node.details = rest;
-        node.attributes.extend::<Vec<Entry>>(told);
-        node.details.push(Entry { key: "app".to_owned(), json: crate::event::json::string(app) });
+        None
+    } else {
+        envelope.app.as_deref().filter(|app| row.service.as_deref() != Some(app))
+    };
+    let credential = [("app", app), ("tenant", envelope.named_tenant())];
+    // Data never says whose tenant it is, also where no credential does.
+    let is_bound = |entry: &Entry| entry.key == "tenant" || app.is_some() && entry.key == "app";
+    node.attributes.extend(node.details.extract_if(.., |entry| is_bound(entry)));
+    for (key, text) in credential {
+        let entry = text.map(|text| Entry { key: key.to_owned(), json: crate::event::json::string(text) });
+        node.details.extend(entry);
     }
     if row.env.is_none() {
         row.env.clone_from(&envelope.env);

@@ -164,6 +164,7 @@ pub(super) struct Piece {
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     pub(super) tenant: String,
+    pub(super) prefix: String,
     /// Why it was closed early.
     pub(super) closed: Option<&'static str>,
     /// Its spans and single records.
@@ -326,7 +327,8 @@ impl Group {
         let next = TraceNo(u32::try_from(self.traces.len()).unwrap_or(u32::MAX));
         let number = *numbers.entry((record.tenant, record.prefix, record.head.trace?)).or_insert(next);
         if number == next {
-            self.traces.push(Trace { tenant: record.tenant.to_owned(), ..Trace::default() });
+            let (tenant, prefix) = (record.tenant.to_owned(), record.prefix.to_owned());
+            self.traces.push(Trace { tenant, prefix, ..Trace::default() });
         }
         Some(number)
     }
@@ -413,15 +415,15 @@ impl Trace {
     fn new(trace: &super::Trace<'_>) -> Self {
         // Facts that do not decode are lost, not the records that would be read with them.
         let earlier = trace.earlier.iter().filter_map(|facts| Facts::decode(facts.as_slice()).ok()).collect();
-        Self { tenant: trace.tenant.to_owned(), closed: trace.closed, earlier, ..Self::default() }
+        let (tenant, prefix) = (trace.tenant.to_owned(), trace.prefix.to_owned());
+        Self { tenant, prefix, closed: trace.closed, earlier, ..Self::default() }
     }
 }
 
 fn dead(told: &Told) -> (String, Dead) {
     let said = told.record.partial.dead.clone().unwrap_or_default();
     let envelope = &told.envelope;
-    let (received_at, door) = (envelope.received_at, envelope.door.clone());
-    (envelope.prefix.clone().unwrap_or_default(), Dead { received_at, door, reason: said.reason, text: said.text })
+    (envelope.prefix.clone().unwrap_or_default(), Dead::of(envelope, said.reason, said.text))
 }
 
 /// A record with what it is sorted by.

@@ -54,13 +54,13 @@ fn a_resend_is_dropped_and_another_body_under_its_id_is_kept_and_marked() {
     let first = story.tell(1, &[one.clone(), one.clone(), other.clone()]);
     let rows: Vec<&Box<Event>> = first.batches.values().flat_map(|batch| &batch.rows).collect();
     assert_eq!(rows.len(), 2);
-    assert_eq!((rows[0].event_id.as_str(), rows[0].details.as_deref()), ("e", None));
+    assert_eq!((rows[0].event_id.as_str(), rows[0].details.as_deref()), ("e", Some(r#"{"tenant":"t"}"#)));
     assert!(rows[1].event_id.starts_with("e:") && rows[1].event_id.len() == 10, "{}", rows[1].event_id);
-    assert_eq!(rows[1].details.as_deref(), Some(r#"{"dedupe":"id_conflict"}"#));
+    assert_eq!(rows[1].details.as_deref(), Some(r#"{"dedupe":"id_conflict","tenant":"t"}"#));
     let again = story.tell(1, &[one, other, said(posted("e", "usage.assistant_message", None), "third")]);
     let rows: Vec<&Box<Event>> = again.batches.values().flat_map(|batch| &batch.rows).collect();
     assert_eq!(rows.len(), 1, "resends are recognised over segments: {rows:?}");
-    assert_eq!(rows[0].details.as_deref(), Some(r#"{"dedupe":"id_conflict"}"#));
+    assert_eq!(rows[0].details.as_deref(), Some(r#"{"dedupe":"id_conflict","tenant":"t"}"#));
 }
 
 #[test]

@@ -133,6 +133,7 @@ fn dead_records_are_lines_by_the_date_of_arrival() {
     let record = |received_at, text: &str| Dead {
         received_at,
         door: "otlp".to_owned(),
+        tenant: (text == "y").then(|| "shop".to_owned()),
         reason: "no ids".to_owned(),
         text: text.to_owned(),
     };
@@ -144,7 +145,7 @@ fn dead_records_are_lines_by_the_date_of_arrival() {
     let expected = concat!(
         r#"{"received_at":"2026-11-21T09:00:01.250Z","source":"otlp","reason":"no ids","text":"{\"a\"\n}"}"#,
         "\n",
-        r#"{"received_at":"2026-11-21T09:00:01.250Z","source":"otlp","reason":"no ids","text":"y"}"#,
+        r#"{"received_at":"2026-11-21T09:00:01.250Z","source":"otlp","tenant":"shop","reason":"no ids","text":"y"}"#,
         "\n"
     );
     assert_eq!(String::from_utf8(files[1].bytes.clone()).unwrap(), expected);

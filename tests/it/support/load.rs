@@ -220,7 +220,8 @@ impl Trace {
     }
 }
 
-fn text(key: &str, value: &str) -> KeyValue {
+/// An attribute.
+pub(crate) fn text(key: &str, value: &str) -> KeyValue {
     attribute(key, Any::StringValue(value.to_owned()))
 }
 

@@ -20,6 +20,25 @@ fn two_tenants_with_the_same_ids_do_not_meet() {
 }
 
 #[test]
+fn a_row_says_whose_it_is_by_its_credential_and_never_by_its_data() {
+    let told = |tenant: &'static str, details: &[(&str, &str)]| {
+        let entry = |(key, json): &(&str, &str)| Entry { key: (*key).to_owned(), json: (*json).to_owned() };
+        let mut told = chat(1, 0, 0, 10).tenant(tenant);
+        told.partial.details.extend(details.iter().map(entry));
+        let row = row(&[told]);
+        (row.tenant(), row.attributes)
+    };
+    assert_eq!(told("shop", &[]), (Some("shop".to_owned()), None));
+    let forged = Some(r#"{"tenant":"forged"}"#.to_owned());
+    assert_eq!(told("shop", &[("tenant", "\"forged\"")]), (Some("shop".to_owned()), forged.clone()));
+    for nobody in ["", "default"] {
+        assert_eq!(told(nobody, &[("tenant", "\"forged\""), ("x", "1")]), (None, forged.clone()), "{nobody}");
+    }
+    assert_eq!(told("a \"b\"", &[("x", r#"{"tenant":"inner"}"#)]).0.as_deref(), Some("a \"b\""));
+    assert_eq!(told("", &[("x", r#"{"tenant":"inner"}"#)]).0, None);
+}
+
+#[test]
 fn resends_are_dropped_and_equal_records_of_one_request_are_not() {
     let twice = [step(1, 0, 0, 10), step(1, 0, 0, 10)];
     assert_eq!(assembled(&twice).fates, [Fate::Landed, Fate::Deduplicated]);
