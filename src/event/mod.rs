@@ -74,6 +74,9 @@ impl Event {
     }
 }
 
+/// What a note begins with that ends with what was sent in a time's place.
+pub const NOT_A_TIME: &str = "not a time: ";
+
 /// The `schema_version` that this program writes.
 pub const SCHEMA_VERSION: i32 = 1;
 

@@ -29,8 +29,16 @@ use std::collections::BTreeSet;
 pub(super) enum Field<'a> {
     /// Text, which may be JSON in itself.
     Text,
+    /// Text that names something: a model, a kind, a state.
+    Label,
+    /// Such names, parted by `/`.
+    Path,
+    /// Text of ours, which may end with a quotation.
+    Own,
     /// A JSON text, with its name where the record gives it one.
     Json(Option<&'a str>),
+    /// The same, of definitions of tools.
+    Definitions(Option<&'a str>),
     /// The value of a tag, with its name.
     Tag(&'a str),
     /// A name that the record's source chose.
@@ -48,7 +56,7 @@ pub(super) type Act<'f> = dyn FnMut(Field<'_>, &mut String) + 'f;
 pub(super) fn envelope(envelope: &mut Envelope, act: &mut Act<'_>) {
     let Envelope { tenant: _, app: _, door: _, policy: _, prefix: _, received_at: _, service, env, resource } =
         envelope;
-    texts(act, [service, env]);
+    labels(act, [service, env]);
     json(act, resource);
 }
 
@@ -83,7 +91,7 @@ pub(super) fn partial(partial: &mut Partial, act: &mut Act<'_>) {
         json(act, attributes);
     }
     if let Some(Dead { reason, text }) = dead {
-        act(Field::Text, reason);
+        act(Field::Own, reason);
         act(Field::Text, text);
     }
     texts(act, [trace_state]);
@@ -139,8 +147,8 @@ fn event(event: &mut Event, act: &mut Act<'_>) {
     }
     if let Some(User { id, email, username, org, roles }) = user {
         identities(act, [id, email, username]);
-        texts(act, [org]);
-        all(act, roles);
+        labels(act, [org]);
+        all(act, Field::Label, roles);
     }
     if let Some(WaMeta {
         direction,
@@ -156,41 +164,43 @@ fn event(event: &mut Event, act: &mut Act<'_>) {
         if let Some(number) = phone_number {
             act(Field::Number, number);
         }
-        texts(act, [direction, template_category]);
+        labels(act, [direction, template_category]);
     }
     if let Some(Graph { graph_id, node_path, step_index: _, thread_id, triggers }) = graph {
         identities(act, [thread_id]);
-        texts(act, [graph_id, node_path]);
-        all(act, triggers);
+        labels(act, [graph_id]);
+        node_path.iter_mut().for_each(|path| act(Field::Path, path));
+        all(act, Field::Label, triggers);
     }
     if let Some(Feedback { r#type, value, target }) = feedback {
         identities(act, [target]);
-        texts(act, [r#type]);
+        labels(act, [r#type]);
         json(act, value);
     }
     if let Some(Model { provider, request, response, response_id, operation, parameters, finish_reasons, stream: _ }) =
         model
     {
         identities(act, [response_id]);
-        texts(act, [provider, request, response, operation]);
+        labels(act, [provider, request, response, operation]);
         json(act, parameters);
-        all(act, finish_reasons);
+        all(act, Field::Label, finish_reasons);
     }
     for text in [event_type, source, dialect, name, conversation_id_source] {
-        act(Field::Text, text);
+        act(Field::Label, text);
     }
-    texts(act, [status, service, env]);
+    labels(act, [status, service, env]);
     for one in messages {
         message(one, act);
     }
     for execution in tool_executions {
         tool_execution(execution, act);
     }
-    for one in [tools, metadata, details, attributes, resource] {
+    tools.iter_mut().for_each(|json| act(Field::Definitions(None), json));
+    for one in [metadata, details, attributes, resource] {
         json(act, one);
     }
     if let Some(Timing { total_latency_ms: _, time_to_first_token_ms: _, ttft_source, tool_latencies_ms }) = timing {
-        texts(act, [ttft_source]);
+        labels(act, [ttft_source]);
         rename(act, tool_latencies_ms);
     }
     if let Some(Tokens {
@@ -204,31 +214,34 @@ fn event(event: &mut Event, act: &mut Act<'_>) {
         cost_source,
     }) = tokens
     {
-        texts(act, [cost_source]);
+        labels(act, [cost_source]);
     }
     if let Some(Agent { id, name, description }) = agent {
-        texts(act, [id, name, description]);
+        labels(act, [id, name]);
+        texts(act, [description]);
     }
     if let Some(Error { r#type, message, code, stack }) = error {
-        texts(act, [r#type, message, code, stack]);
+        labels(act, [r#type, code]);
+        texts(act, [message, stack]);
     }
     for (key, value) in tags.iter_mut() {
         act(Field::Tag(key), value);
     }
     rename(act, tags);
-    all(act, notes);
+    all(act, Field::Own, notes);
 }
 
 fn message(message: &mut Message, act: &mut Act<'_>) {
     let Message { role, content, content_parts, reasoning, name, tool_call_id, tool_calls, finish_reason } = message;
-    act(Field::Text, role);
-    texts(act, [content, reasoning, name, finish_reason]);
+    act(Field::Label, role);
+    labels(act, [name, finish_reason]);
+    texts(act, [content, reasoning]);
     json(act, content_parts);
     identities(act, [tool_call_id]);
     for ToolCall { id, r#type, name, arguments } in tool_calls {
         identities(act, [id]);
-        texts(act, [r#type]);
-        act(Field::Text, name);
+        labels(act, [r#type]);
+        act(Field::Label, name);
         json(act, arguments);
     }
 }
@@ -236,8 +249,9 @@ fn message(message: &mut Message, act: &mut Act<'_>) {
 fn tool_execution(execution: &mut ToolExecution, act: &mut Act<'_>) {
     let ToolExecution { call_id, name, r#type, status, latency_ms: _, arguments, result, error, span_id } = execution;
     identities(act, [call_id]);
-    act(Field::Text, name);
-    texts(act, [r#type, status, error]);
+    act(Field::Label, name);
+    labels(act, [r#type, status]);
+    texts(act, [error]);
     json(act, arguments);
     json(act, result);
     if let Some(id) = span_id {
@@ -274,6 +288,12 @@ fn texts<const N: usize>(act: &mut Act<'_>, fields: [&mut Option<String>; N]) {
     }
 }
 
+fn labels<const N: usize>(act: &mut Act<'_>, fields: [&mut Option<String>; N]) {
+    for text in fields.into_iter().flatten() {
+        act(Field::Label, text);
+    }
+}
+
 fn identities<const N: usize>(act: &mut Act<'_>, fields: [&mut Option<String>; N]) {
     for id in fields.into_iter().flatten() {
         act(Field::Identity, id);
@@ -286,9 +306,9 @@ fn json(act: &mut Act<'_>, field: &mut Option<String>) {
     }
 }
 
-fn all(act: &mut Act<'_>, texts: &mut [String]) {
+fn all(act: &mut Act<'_>, field: Field<'_>, texts: &mut [String]) {
     for text in texts {
-        act(Field::Text, text);
+        act(field, text);
     }
 }
 

@@ -20,9 +20,9 @@ pub(super) enum Place<'a> {
     Value(Option<&'a str>),
     /// A number, with its key.
     Number(Option<&'a str>),
-    /// A whole object or array that begins, with its key; the text is empty. If it is replaced, what is in it is not
-    /// asked for.
-    Nest(Option<&'a str>),
+    /// A whole object or array that begins, with its key, and whether there is nothing in it; the text is empty. If it
+    /// is replaced, what is in it is not asked for.
+    Nest(Option<&'a str>, bool),
 }
 
 /// The text is no JSON.
@@ -35,7 +35,18 @@ pub(super) type Act<'f> = dyn FnMut(Place<'_>, &str) -> Option<String> + 'f;
 
 /// Gives the text with its tokens as `act` wants them, or None where all stay. `under` is the key of the whole text.
 pub(super) fn rewrite(text: &str, under: Option<&str>, act: &mut Act<'_>) -> Result<Option<String>, NotJson> {
-    Walk { text, under, at: 0, copied: 0, out: None, stack: Vec::new(), nest: None, act }.run()
+    rewrite_within(text, under, &|_, _| true, act)
+}
+
+/// The same, where names count only in objects and arrays that are open, to judge by their own key and by whether they
+/// are objects: what stands in others, however deep, has no key as far as strings are concerned.
+pub(super) fn rewrite_within(
+    text: &str,
+    under: Option<&str>,
+    is_open: &dyn Fn(&str, bool) -> bool,
+    act: &mut Act<'_>,
+) -> Result<Option<String>, NotJson> {
+    Walk { text, under, at: 0, copied: 0, out: None, stack: Vec::new(), nest: None, is_open, act }.run()
 }
 
 /// Whether a text may be a JSON object, array or string.
@@ -57,6 +68,8 @@ enum Expect {
 /// An open object or array.
 struct Frame<'t> {
     is_object: bool,
+    /// Whether names in it count.
+    is_open: bool,
     /// Of the entry at hand; of an array, the key that it stands under.
     key: Option<Cow<'t, str>>,
     /// Keys that hold a mark: two of them are kept apart.
@@ -80,6 +93,7 @@ struct Walk<'t, 'a, 'f> {
     out: Option<String>,
     stack: Vec<Frame<'t>>,
     nest: Option<Nest>,
+    is_open: &'a dyn Fn(&str, bool) -> bool,
     act: &'a mut Act<'f>,
 }
 
@@ -139,13 +153,17 @@ impl<'t> Walk<'t, '_, '_> {
             return Err(NotJson);
         }
         let key = self.key();
+        let inside = self.text.get(self.at + 1..).unwrap_or_default();
+        let is_empty = inside.bytes().find(|byte| !is_space(*byte)).is_none_or(|byte| matches!(byte, b'}' | b']'));
         if self.nest.is_none()
-            && let Some(new) = (self.act)(Place::Nest(key.as_deref()), "")
+            && let Some(new) = (self.act)(Place::Nest(key.as_deref(), is_empty), "")
         {
             self.nest = Some(Nest { start: self.at, depth: self.stack.len(), new });
         }
+        let is_open = self.stack.last().is_none_or(|frame| frame.is_open)
+            && key.as_deref().is_none_or(|key| (self.is_open)(key, is_object));
         let key = key.filter(|_| !is_object);
-        self.stack.push(Frame { is_object, key, marked: Vec::new() });
+        self.stack.push(Frame { is_object, is_open, key, marked: Vec::new() });
         Ok(self.step(if is_object { Expect::KeyOrEnd } else { Expect::ValueOrEnd }))
     }
 
@@ -187,7 +205,7 @@ impl<'t> Walk<'t, '_, '_> {
         } else if is_key {
             self.object_key(&text)
         } else {
-            let key = self.key();
+            let key = self.key().filter(|_| self.stack.last().is_none_or(|frame| frame.is_open));
             (self.act)(Place::Value(key.as_deref()), &text)
         };
         if let Some(new) = new {

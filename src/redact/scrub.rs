@@ -202,9 +202,9 @@ impl Run<'_> {
         let (role, is_json, name) = match field {
             Field::Identity | Field::Number if strict => return self.hash(field, text),
             Field::Identity | Field::Number => (Role::Identity, false, None),
-            Field::Text => (Role::Text, false, None),
+            Field::Text | Field::Label | Field::Path | Field::Own => (Role::Text, false, None),
             Field::Name => (Role::Name, false, None),
-            Field::Json(name) => (Role::Text, true, name),
+            Field::Json(name) | Field::Definitions(name) => (Role::Text, true, name),
             Field::Tag(name) => (Role::Text, false, Some(name)),
         };
         for pass in 0..MOST_PASSES {
@@ -228,6 +228,8 @@ impl Run<'_> {
     /// Redacts an envelope.
     pub(super) fn envelope(&mut self, envelope: &mut Envelope) {
         fields::envelope(envelope, &mut |field, text| self.field(field, text));
+        let count = content::apply_to_envelope(self.scrub.content, &self.scrub.key, envelope);
+        self.count(Extra::Content, count);
     }
 
     /// What was done.
@@ -287,7 +289,7 @@ impl Run<'_> {
         let name = match place {
             Place::Key => return self.value(text, None, Step { role: Role::Name, ..step }),
             Place::Value(name) | Place::Number(name) => name,
-            Place::Nest(name) => return self.scrub.is_masked_name(name).then(|| self.masked()),
+            Place::Nest(name, _) => return self.scrub.is_masked_name(name).then(|| self.masked()),
         };
         if self.scrub.is_masked_name(name) {
             if text.is_empty() || is_mark(text) {

@@ -9,6 +9,7 @@ use crate::event::Entry;
 use crate::event::Event;
 use crate::event::Kind;
 use crate::event::Message;
+use crate::event::NOT_A_TIME;
 use crate::event::Partial;
 use crate::event::Timing;
 use crate::event::ToolExecution;
@@ -69,7 +70,7 @@ impl Draft {
             let text = node.plain();
             // Whole or not at all: half a secret would not be recognised as one.
             let is_short = text.chars().count() <= LONGEST_NOTED;
-            self.note(if is_short { format!("not a time: {text}") } else { "not a time: a long text".to_owned() });
+            self.note(if is_short { format!("{NOT_A_TIME}{text}") } else { format!("{NOT_A_TIME}a long text") });
         }
         read.unwrap_or(0)
     }

@@ -40,7 +40,7 @@ fn said() -> Partial {
         name: "chat gpt-4o".into(),
         messages: vec![message],
         tool_executions: vec![execution],
-        metadata: Some(format!("{{\"plan\":\"free\",\"memo\":\"{LONG}\"}}")),
+        metadata: Some(format!("{{\"plan\":\"free\",\"plan_id\":\"free\",\"seats\":3,\"memo\":\"{LONG}\"}}")),
         ..Default::default()
     };
     Partial {
@@ -67,7 +67,9 @@ fn hash_and_none_leave_nothing_that_was_said() {
         }
         let once = Record::decode(&bytes).unwrap().partial;
         let row = once.row.clone().unwrap();
-        assert_eq!(row.metadata.as_deref().map(|json| json.starts_with("{\"plan\":\"free\",\"memo\":\"")), Some(true));
+        let metadata: serde_json::Value = serde_json::from_str(row.metadata.as_deref().unwrap()).unwrap();
+        assert_eq!((&metadata["plan_id"], &metadata["seats"]), (&"free".into(), &3.into()));
+        assert_ne!(metadata["plan"], "free", "a word that nothing says to be a name");
         assert_eq!((row.name.as_str(), once.attributes[1].json.as_str()), ("chat gpt-4o", "0.7"));
         assert_eq!(once.row.as_ref().unwrap().messages[0].tool_calls[0].arguments, None);
         assert!(row.redaction.unwrap().counts["content"] >= 8);
