@@ -11,6 +11,7 @@ pub(crate) mod load;
 pub(crate) mod metrics;
 pub(crate) mod otlp_json;
 pub(crate) mod otlpload;
+pub(crate) mod plant;
 pub(crate) mod provider;
 pub(crate) mod python;
 pub(crate) mod readme;
