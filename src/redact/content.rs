@@ -54,21 +54,17 @@ const SENT: [&str; 5] = ["api_call", "payload", "plan", "session", "wa_meta"];
 /// Applies the policy to a redacted record. Gives the number of texts that it changed.
 pub(super) fn apply(content: Content, key: &Key, partial: &mut Partial) -> u32 {
     let mut keep = Keep { content, key, count: 0 };
-    match content {
-        Content::Full => return 0,
-        Content::Excerpt => {}
-        Content::Hash | Content::None => {
-            let hashes = partial.row.as_mut().map(|row| keep.row(row)).unwrap_or_default();
-            if content == Content::Hash && !hashes.is_empty() {
-                let json = format!("[{}]", hashes.join(","));
-                partial.details.push(Entry { key: TOOL_HASHES.to_owned(), json });
-            }
-            if let Some(dead) = &mut partial.dead {
-                keep.said(&mut dead.text);
-            }
-        }
+    if content == Content::Full {
+        return 0;
     }
+    let takes = content != Content::Excerpt;
+    let hashes = partial.row.as_mut().filter(|_| takes).map(|row| keep.row(row)).unwrap_or_default();
     fields::partial(partial, &mut |field, text| keep.field(field, text));
+    // Last, so that nothing else passes under this name.
+    if content == Content::Hash && !hashes.is_empty() {
+        let json = format!("[{}]", hashes.join(","));
+        partial.details.push(Entry { key: TOOL_HASHES.to_owned(), json });
+    }
     keep.count
 }
 
@@ -97,11 +93,13 @@ impl Keep<'_> {
             self.option(reasoning);
             self.remove(content_parts);
             for call in tool_calls {
+                self.label(&mut call.name);
                 hashes.extend(call.arguments.as_deref().map(|text| arguments(call.id.as_deref(), &call.name, text)));
                 self.remove(&mut call.arguments);
             }
         }
         for ToolExecution { call_id, name, arguments: sent, result, error, .. } in &mut row.tool_executions {
+            self.label(name);
             hashes.extend(sent.as_deref().map(|text| arguments(call_id.as_deref(), name, text)));
             self.remove(sent);
             self.option(error);
@@ -134,6 +132,12 @@ impl Keep<'_> {
     fn said(&mut self, text: &mut String) {
         if let Some(new) = self.instead(text) {
             *text = new;
+        }
+    }
+
+    fn label(&mut self, text: &mut String) {
+        if !words::is_label(text) {
+            self.said(text);
         }
     }
 
@@ -179,7 +183,7 @@ impl Keep<'_> {
     /// What takes the place of a text under `hash` and `none`, where it is not metadata.
     fn taken(&mut self, field: Field<'_>, text: &str) -> Option<String> {
         match field {
-            Field::Identity | Field::Number | Field::Json(Some(TOOL_HASHES)) => None,
+            Field::Identity | Field::Number => None,
             Field::Text => self.instead(text),
             Field::Label | Field::Tag(_) => self.unless(words::is_label(text), text),
             Field::Path => self.unless(words::is_path(text), text),

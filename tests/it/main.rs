@@ -25,6 +25,7 @@ mod reading;
 mod redaction;
 mod readme;
 mod road;
+mod said;
 mod seeds;
 mod store;
 mod support;

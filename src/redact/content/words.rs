@@ -139,7 +139,8 @@ const ADDRESSES: [&str; 8] = ["base", "endpoint", "full", "path", "target", "uri
 
 /// Objects in which names mean what they say: those that mappers make and those of known formats. In all others, what
 /// is called `name` may be anything.
-const OPEN: [&str; 62] = [
+const OPEN: [&str; 63] = [
+    "tool_hashes",
     "action",
     "actions",
     "agent",
@@ -241,7 +242,8 @@ pub(super) fn is_whole(name: &str, is_sent: bool) -> bool {
 
 /// Whether numbers that stand under a name are content.
 pub(super) fn is_whole_number(name: &str) -> bool {
-    ends_with_one_of(name, &["args", "arguments", "result", "return_value"])
+    const NUMBERS: [&str; 6] = ["args", "arguments", "kwargs", "result", "results", "return"];
+    ends_with_one_of(name, &NUMBERS) || name == "return_value"
 }
 
 /// Whether names within an object or a list mean what they say.
@@ -310,4 +312,53 @@ fn is_time(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b':' | b'.' | b'T' | b'Z' | b'+' | b' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_short_and_no_sentences() {
+        for label in ["chat gpt-4o", "Responses API with 'gpt-4o-mini'", "São Paulo", "天気エージェント", "429", ""]
+        {
+            assert!(is_label(label), "{label}");
+        }
+        let long = "x".repeat(65);
+        for other in ["Is it raining?", "it rains in all of Lisbon", "two\nlines", "今天里斯本的天气怎么样呢", &long]
+        {
+            assert!(!is_label(other), "{other}");
+        }
+        assert!(is_path("agent/Weather assistant/tools") && !is_path("agent/it rains in all of Lisbon"));
+    }
+
+    #[test]
+    fn metadata_is_known_by_its_name_and_its_looks() {
+        for (name, text) in [
+            ("gen_ai.agent.id", "a-1"),
+            ("modelName", "gpt-4o"),
+            ("finish_reasons", "stop"),
+            ("anything", "0.7"),
+            ("anything", "2026-11-21T15:23:04.125Z"),
+            ("server.address", "api.openai.com"),
+            ("k8s.pod.name", "shop-1"),
+        ] {
+            assert_eq!(kept(Some(name), text), Some(text), "{name}");
+        }
+        assert_eq!(kept(Some("http.url"), "https://h/p?q=x#y"), Some("https://h/p"));
+        for (name, text) in [
+            ("note", "rain"),
+            ("reason", "because it rains"),
+            ("url", "data:,rain"),
+            ("tool", "{\"a\":1}"),
+            ("rename", "x"),
+        ] {
+            assert_eq!(kept(Some(name), text), None, "{name}");
+        }
+        assert_eq!(kept(None, "rain"), None);
+        assert!(
+            is_whole("traceloop.entity.input", false) && is_whole("toolArgs", false) && !is_whole("parameters", false)
+        );
+        assert!(is_open("tool_calls", true) && is_open("tags", false) && !is_open("name", true));
+    }
 }

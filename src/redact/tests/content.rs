@@ -161,3 +161,70 @@ fn what_clients_sent_is_no_way_around() {
     let kept = record(&with_content(Content::Excerpt), Partial { details, ..Partial::default() });
     assert_eq!(kept.details[0].json, payload, "an excerpt of what is short is all of it");
 }
+
+#[test]
+fn no_name_opens_a_way_around() {
+    let attributes = [
+        ("error.note", "\"spoken-word\""),
+        ("tool_hashes", "\"spoken word\""),
+        ("x.name", "\"spoken word, and more\""),
+        ("x.model", "\"spoken-word?\""),
+        ("x.kind", "\"今天里斯本的天气怎么样呢\""),
+        ("url.full", "\"https://h.example/p?q=spoken-word\""),
+        ("url.data", "\"data:text/plain,spoken-word\""),
+        ("x.url", "\"data:text/plain,spoken-word\""),
+        ("state", "{\"name\":\"spoken-word\"}"),
+        ("custom", "{\"id\":\"spoken-word\",\"n\":7,\"args\":{\"n\":4711}}"),
+        ("return", "4711"),
+        ("x.result", "4711"),
+        ("not json", "spoken-word"),
+        ("what is the spoken word of today", "1"),
+    ];
+    let entry = |(key, json): (&str, &str)| Entry { key: key.into(), json: json.into() };
+    let error = crate::event::Error {
+        r#type: Some("RateLimitError".into()),
+        message: Some("spoken-word".into()),
+        code: Some("429".into()),
+        stack: Some("spoken-word".into()),
+    };
+    for content in [Content::Hash, Content::None] {
+        let row = Event {
+            name: "chat gpt-4o".into(),
+            error: Some(error.clone()),
+            agent: Some(crate::event::Agent { description: Some("spoken-word".into()), ..Default::default() }),
+            tags: [
+                ("feature".to_owned(), "search".to_owned()),
+                ("note".to_owned(), "a spoken word, not a tag".to_owned()),
+            ]
+            .into(),
+            notes: vec!["not a time: spoken-word".into(), "token counts are all zero: taken as not known".into()],
+            ..Event::default()
+        };
+        let row = Some(Box::new(row));
+        let partial = Partial { row, attributes: attributes.map(entry).into(), ..Partial::default() };
+        let resource = r#"{"service.name":"shop","process.command_args":["ask","spoken word"],"process.command_line":"ask spoken-word","note":"spoken-word"}"#;
+        let envelope =
+            Envelope { resource: Some(resource.into()), service: Some("shop".into()), ..Envelope::default() };
+        let redacted = with_content(content).redact(envelope, vec![(0, partial)]);
+        let bytes = [redacted.envelope().to_vec(), redacted.records()[0].to_vec()].concat();
+        let all = String::from_utf8_lossy(&bytes);
+        for text in ["spoken", "4711", "今天"] {
+            assert!(!all.contains(text), "{content:?}: {text}: {all}");
+        }
+        for kept in [
+            "RateLimitError",
+            "429",
+            "https://h.example/p",
+            "feature",
+            "search",
+            "all zero: taken",
+            "not a time: ",
+            "shop",
+            "\"n\":7",
+        ] {
+            assert!(all.contains(kept), "{content:?}: {kept}: {all}");
+        }
+        let counts = Record::decode(&redacted.records()[0]).unwrap().partial.row.unwrap().redaction.unwrap().counts;
+        assert!(counts["content"] >= 19, "the resource counts too: {counts:?}");
+    }
+}
