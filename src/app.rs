@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::config::chain;
+use crate::fold::assemble::Rejoin;
 use crate::lake::outbox::Outbox;
 use crate::lake::remote::Remote;
 use crate::lake::remote::UrlError;
@@ -121,14 +122,16 @@ async fn run(config: Config, metrics: Arc<Metrics>, instance: &str) -> Result<()
     let opened = wal::open(&home, floor, &log(&config), Arc::clone(&clock)).map_err(storage)?;
     let writer = home.writer().to_string().parse().context("the writer's name").map_err(storage)?;
     let settings = {
-        let (config, writer) = (config.clone(), writer);
+        let (config, writer, rejoin) = (config.clone(), writer, rejoin(&redactor, &policies));
         move || {
             let road = road::Settings {
                 close_open: config.shutdown_close_open,
                 encode: config.store.encode(),
                 writer: crate::lake::key::Writer::clone(&writer),
             };
-            (config.fold(), road)
+            let mut fold = config.fold();
+            fold.assemble.rejoin = rejoin.clone();
+            (fold, road)
         }
     };
     let (fold, road_settings) = settings();
@@ -351,6 +354,12 @@ fn redactors(config: &Config) -> Result<(Arc<Redactor>, Redactors), Ended> {
         policies.insert(policy.as_str().to_owned(), of(policy)?);
     }
     Ok((of(config.redaction.policy)?, policies))
+}
+
+/// Redacts what the fold puts together as its parts were; a policy that is not known by now, as by default.
+fn rejoin(redactor: &Arc<Redactor>, policies: &Redactors) -> Rejoin {
+    let (redactor, policies) = (Arc::clone(redactor), policies.clone());
+    Rejoin::by(move |policy, text| policies.get(policy).unwrap_or(&redactor).joined(text))
 }
 
 fn log(config: &Config) -> wal::Config {

@@ -9,6 +9,7 @@ use crate::dialect;
 use crate::dialect::Read;
 use crate::event::Kind;
 use crate::fold;
+use crate::fold::assemble::Rejoin;
 use crate::fold::open::Close;
 use crate::lake::outbox::Outbox;
 use crate::redact::Redactor;
@@ -50,7 +51,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Offline {
     dialect: dialect::Settings,
-    redactor: Redactor,
+    redactor: Arc<Redactor>,
     wal: Wal,
     writer: Writer,
     sealed: Sealed,
@@ -80,7 +81,11 @@ impl Offline {
         };
         let opened = wal::open(&home, wal::Floor::default(), &config, clock)?;
         let files = opened.wal.files().clone();
-        let road = Road::open(settings.fold, settings.road, files, Arc::clone(&outbox), &[])?;
+        let redactor = Arc::new(redactor);
+        let mut fold = settings.fold;
+        let joined = Arc::clone(&redactor);
+        fold.assemble.rejoin = Rejoin::by(move |_, text| joined.joined(text));
+        let road = Road::open(fold, settings.road, files, Arc::clone(&outbox), &[])?;
         Ok(Self {
             dialect: settings.dialect,
             redactor,

@@ -68,6 +68,15 @@ pub(super) fn apply(content: Content, key: &Key, partial: &mut Partial) -> u32 {
     keep.count
 }
 
+/// Cuts a text that was put together of cut ones. Gives the number of texts that it changed.
+pub(super) fn cut(content: Content, key: &Key, text: &mut String) -> u32 {
+    let mut keep = Keep { content, key, count: 0 };
+    if content == Content::Excerpt {
+        keep.field(Field::Text, text);
+    }
+    keep.count
+}
+
 /// Applies the policy to a redacted envelope. Gives the number of texts that it changed.
 pub(super) fn apply_to_envelope(content: Content, key: &Key, envelope: &mut Envelope) -> u32 {
     let mut keep = Keep { content, key, count: 0 };

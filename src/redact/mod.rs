@@ -75,6 +75,14 @@ impl Redactor {
         text
     }
 
+    /// Redacts a text that was put together of redacted ones, and says how often each rule acted on what was whole only
+    /// then. It leaves what is redacted already.
+    pub fn joined(&self, text: &mut String) -> BTreeMap<String, i64> {
+        let mut run = self.scrub.run();
+        run.joined(text);
+        self.scrub.named(&run.finish())
+    }
+
     fn envelope(&self, envelope: &mut Envelope) -> Tally {
         let mut run = self.scrub.run();
         self.policy().as_str().clone_into(&mut envelope.policy);

@@ -218,6 +218,17 @@ impl Run<'_> {
         }
     }
 
+    /// Redacts a text whose parts have been through the rules.
+    pub(super) fn joined(&mut self, text: &mut String) {
+        for _ in 0..MOST_PASSES {
+            let step = Step { role: Role::Text, is_json: false, again: true, depth: 0 };
+            let Some(new) = self.value(text, None, step) else { break };
+            *text = new;
+        }
+        let count = content::cut(self.scrub.content, &self.scrub.key, text);
+        self.count(Extra::Content, count);
+    }
+
     /// Redacts a record.
     pub(super) fn partial(&mut self, partial: &mut Partial) {
         fields::partial(partial, &mut |field, text| self.field(field, text));

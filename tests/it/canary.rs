@@ -1,4 +1,5 @@
-//! Secrets planted in every text that comes in, whatever the dialect and the door, are found nowhere afterwards.
+//! Secrets planted in every text that comes in, whatever the dialect and the door, are found nowhere afterwards. With
+//! `CHATLAKE_TEST_LONG=1` each kind is planted in each field, else one kind in each.
 
 use super::support::duck::S3;
 use super::support::plant::{Plants, send_otlp, send_posted};
@@ -126,9 +127,9 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Plants each kind at each place, or in the short form as many as two rotations put there.
+/// Plants each kind in each field, or in the short form one kind in each.
 fn nothing_is_left(policy: &str, kinds: &[(&str, &str)], needles: &[&str]) {
-    let rotations = if long() { kinds.len() } else { 2 };
+    let rotations = if long() { kinds.len() } else { 1 };
     for rotation in 0..rotations {
         nothing_is_left_of(policy, kinds, rotation * kinds.len() / rotations, needles);
     }

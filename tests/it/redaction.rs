@@ -120,3 +120,37 @@ fn a_rule_that_would_match_everything_is_refused_by_check() {
     let (code, err) = check(r#"[{"name": "badge", "pattern": "BADGE-[0-9]+"}]"#);
     assert_eq!(code, 0, "{err}");
 }
+
+#[test]
+fn a_secret_that_is_split_over_the_pieces_of_a_stream_is_found_in_the_whole() {
+    let folder = TempDir::new().expect("a folder");
+    let server = Setup::quick(folder.path()).with("STORE__FORMAT", "jsonl").start();
+    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let map = |values: Vec<Value>| json!({"kvlistValue": {"values": values}});
+    let secret = format!("sk-{}", "Zx9".repeat(12));
+    let (one, other) = secret.split_at(11);
+    // Early releases for Gemini's client tell each chunk of a stream as a choice; only the last one has ended.
+    let chunk = |number: u64, said: &str, reason: Option<&str>| {
+        let message = map(vec![text("role", "assistant"), text("content", said)]);
+        let mut body = vec![
+            json!({"key": "index", "value": {"intValue": number.to_string()}}),
+            json!({"key": "message", "value": message}),
+        ];
+        body.extend(reason.map(|reason| text("finish_reason", reason)));
+        json!({
+            "traceId": format!("{:032x}", 9), "spanId": format!("{:016x}", 9), "eventName": "gen_ai.choice",
+            "timeUnixNano": (1_795_000_000_000_000_000 + number).to_string(), "body": map(body),
+            "attributes": [text("gen_ai.system", "gemini"), text("event.name", "gen_ai.choice")],
+        })
+    };
+    let records = [chunk(0, &format!("The key is {one}"), None), chunk(1, &format!("{other} for now"), Some("stop"))];
+    let logs = json!({"resourceLogs": [{"scopeLogs": [{"scope": {"name": "x"}, "logRecords": records}]}]});
+    let client = reqwest::blocking::Client::new();
+    let request = client.post(format!("{}/v1/logs", server.http())).header("content-type", "application/json");
+    assert_eq!(request.body(logs.to_string()).send().expect("an answer").status().as_u16(), 200);
+    server.drain(Duration::from_secs(30));
+    let rows = parse(&lines_below(&server.data().join("events")));
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(said(&rows[0]), "The key is [REDACTED:openai_key] for now");
+    assert_eq!(rows[0]["redaction"]["counts"]["openai_key"], 1);
+}

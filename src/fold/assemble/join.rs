@@ -20,6 +20,7 @@ use super::merge::fill;
 use super::merge::halves;
 use super::merge::says_all_of;
 use super::merge::set_halves;
+use super::rejoin::Rejoin;
 use super::tombstone;
 use crate::event::Entry;
 use crate::event::Event;
@@ -46,7 +47,7 @@ enum Home {
 }
 
 /// Joins every log record that tells a part of a call.
-pub(super) fn logs_to_spans(group: &mut Group) {
+pub(super) fn logs_to_spans(group: &mut Group, rejoin: &Rejoin) {
     let pieces = std::mem::take(&mut group.pieces);
     if pieces.is_empty() {
         return;
@@ -69,16 +70,16 @@ pub(super) fn logs_to_spans(group: &mut Group) {
                     node.row.dialect = dialect_of(&pieces);
                     node.state = State::Row;
                 }
-                tell(node, pieces);
+                tell(node, pieces, rejoin);
             }
             Home::Missing(trace, span) => {
-                if let Some(node) = node_of_logs(group, pieces) {
+                if let Some(node) = node_of_logs(group, pieces, rejoin) {
                     let id = group.add(node);
                     group.spans.insert((trace, span), id);
                 }
             }
             Home::Apart(..) => {
-                if let Some(node) = node_of_logs(group, pieces) {
+                if let Some(node) = node_of_logs(group, pieces, rejoin) {
                     group.add(node);
                 }
             }
@@ -175,7 +176,7 @@ impl Calls {
 }
 
 /// A row from logs alone: of a span that never came, or of a call that stands on another's span.
-fn node_of_logs(group: &Group, pieces: Vec<Piece>) -> Option<Node> {
+fn node_of_logs(group: &Group, pieces: Vec<Piece>, rejoin: &Rejoin) -> Option<Node> {
     let first = pieces.first()?;
     let (trace, span) = (first.trace, first.span);
     let said = first.partial.row.as_deref();
@@ -199,7 +200,7 @@ fn node_of_logs(group: &Group, pieces: Vec<Piece>) -> Option<Node> {
         Node::new(Arc::clone(&first.envelope), partial, first.content, first.ordinal, first.record, Some(trace));
     node.span = Some(span);
     node.parent = parent;
-    tell(&mut node, pieces);
+    tell(&mut node, pieces, rejoin);
     let record = node.record;
     node.merged.retain(|merged| *merged != record);
     Some(node)
@@ -249,9 +250,9 @@ struct Untold {
 }
 
 /// Makes the node's row tell what the records say.
-fn tell(node: &mut Node, mut pieces: Vec<Piece>) {
+fn tell(node: &mut Node, mut pieces: Vec<Piece>, rejoin: &Rejoin) {
     let mut untold = Untold::default();
-    choose_messages(node, &mut pieces, &mut untold);
+    choose_messages(node, &mut pieces, &mut untold, rejoin);
     let common = common_attributes(&pieces);
     for piece in pieces {
         let mut row = piece.partial.row.unwrap_or_default();
@@ -306,11 +307,15 @@ fn common_attributes(pieces: &[Piece]) -> Vec<Entry> {
     common
 }
 
-fn choose_messages(node: &mut Node, pieces: &mut [Piece], untold: &mut Untold) {
+fn choose_messages(node: &mut Node, pieces: &mut [Piece], untold: &mut Untold, rejoin: &Rejoin) {
     let (span_input, span_output) = halves(&node.row);
     let (span_input, span_output) = (span_input.to_vec(), span_output.to_vec());
     let (whole_input, whole_output) = whole_halves(pieces);
-    let (single_input, single_output, choices) = single_halves(pieces);
+    let answers = pieces.iter().filter(|piece| piece.part.half() == Half::Output).count();
+    let (single_input, mut single_output, choices) = single_halves(pieces);
+    if answers > 1 {
+        rejoin.messages(&node.envelope.policy, &mut single_output, &mut node.row.redaction);
+    }
     let first = |carriers: [Vec<Message>; 3], untold: &mut Untold| {
         let mut chosen: Option<Vec<Message>> = None;
         for carrier in carriers.into_iter().filter(|carrier| !carrier.is_empty()) {

@@ -35,6 +35,7 @@ mod join;
 mod json;
 mod merge;
 mod posted;
+mod rejoin;
 mod relation;
 mod retold;
 mod runs;
@@ -50,6 +51,7 @@ use crate::fold::Dead;
 use crate::fold::account::Fate;
 use crate::pricing::Table;
 use group::Group;
+pub use rejoin::Rejoin;
 use std::sync::Arc;
 
 /// What rows are made with.
@@ -57,6 +59,8 @@ use std::sync::Arc;
 pub struct Settings {
     /// What calls cost.
     pub prices: Arc<Table>,
+    /// What redacts texts that are put together here.
+    pub rejoin: Rejoin,
 }
 
 /// A record and what it came with.
@@ -111,7 +115,7 @@ pub fn assemble(mut told: Vec<Told>, traces: &[Trace<'_>], settings: &Settings) 
     posted::join(&mut told);
     gateway::tell(&mut told);
     let mut group = Group::new(told, traces);
-    join::logs_to_spans(&mut group);
+    join::logs_to_spans(&mut group, &settings.rejoin);
     relation::settle(&mut group);
     calls::merge_tellings(&mut group);
     runs::merge_halves(&mut group);

@@ -106,3 +106,32 @@ fn answers_without_numbers_that_ended_each_are_choices() {
     let pieces = [chat(1, 0, 0, 100), answer(0, "one", None), answer(1, "two", Some("stop"))];
     assert_eq!(texts(&row(&pieces)), ["one\ntwo"]);
 }
+
+#[test]
+fn what_is_whole_only_once_pieces_are_joined_is_redacted_then() {
+    let chunk = |place: u32, text: &str, reason: Option<&str>| {
+        let mut chunk = output(1, u64::from(place), text);
+        chunk.partial.part = Some(Part { half: Half::Output.into(), index: Some(place) });
+        chunk.with(|row| row.messages[0].finish_reason = reason.map(str::to_owned))
+    };
+    let rejoin = Rejoin::by(|policy, text| {
+        let count = text.matches("secret").count();
+        *text = text.replace("secret", policy);
+        std::collections::BTreeMap::from([("rule".to_owned(), i64::try_from(count).unwrap())])
+    });
+    let settings = Settings { rejoin, ..Settings::default() };
+    let rows = |records: &[A]| {
+        let traces = [Trace { tenant: "", prefix: "", id: 1u128.to_be_bytes(), closed: None, earlier: &[] }];
+        assemble(records.iter().map(A::told).collect(), &traces, &settings).rows
+    };
+    let records = [chat(1, 0, 0, 100), chunk(0, "a sec", None), chunk(1, "ret", Some("stop"))];
+    // On the span of the call, on a span that never came, and beside an answer that the span tells itself.
+    let spoken = chat(1, 0, 0, 100).says("other");
+    for told in [&records[..], &records[1..], &[spoken, records[1].clone(), records[2].clone()]] {
+        let rows = rows(told);
+        let row = &rows[0].event;
+        let text = format!("{:?} {:?}", row.messages, row.details);
+        assert!(!text.contains("secret") && text.contains("a floor"), "{text}");
+        assert_eq!(row.redaction.as_ref().unwrap().counts["rule"], 1);
+    }
+}
