@@ -232,11 +232,14 @@ impl Signatures {
         let now = self.clock.monotonic();
         let mut place = u32::MAX;
         let mut callers = Vec::new();
+        // A file that is being written may lack the secret that signed.
+        let is_settling =
+            |seen: &Seen| seen.changed.is_some_and(|changed| now.saturating_sub(changed) < File::SETTLING);
         let mut is_known_whole = true;
         for known in senders {
             let seen = known.file.as_ref().map(|file| file.seen(now));
             let of_file = seen.as_ref().and_then(|seen| seen.secrets.as_deref());
-            is_known_whole &= seen.is_none() || of_file.is_some();
+            is_known_whole &= seen.as_ref().is_none_or(|seen| seen.secrets.is_some() && !is_settling(seen));
             for secret in known.fixed.iter().chain(of_file.unwrap_or_default()) {
                 let nth = u32::try_from(callers.len()).unwrap_or(u32::MAX);
                 callers.push(&known.caller);
@@ -251,7 +254,7 @@ impl Signatures {
         }
         if !is_known_whole {
             return Err(Rejected::Unavailable {
-                reason: "a file of secrets cannot be read right now, so the signature cannot be checked",
+                reason: "a file of secrets is changing or cannot be read, so the signature cannot be checked now",
                 after: Duration::from_secs(5),
             });
         }
@@ -335,13 +338,17 @@ struct File {
 struct Seen {
     at: Duration,
     stamp: Option<(SystemTime, u64)>,
-    /// None while it cannot be read.
+    /// When it was last found changed; none for the first look.
+    changed: Option<Duration>,
+    /// None while it cannot be read or holds none.
     secrets: Option<Vec<Secret>>,
 }
 
 impl File {
     /// How long a look counts.
     const LOOK: Duration = Duration::from_secs(1);
+    /// How long a file that has changed may still be being written.
+    const SETTLING: Duration = Duration::from_secs(2);
 
     fn seen(&self, now: Duration) -> Arc<Seen> {
         let seen = self.state.load_full();
@@ -355,15 +362,18 @@ impl File {
     fn look(&self, now: Duration) {
         let before = self.state.load();
         let stamp = self.stamp().ok();
+        let is_same = stamp.is_some() && before.stamp == stamp;
         let secrets = match stamp {
-            Some(_) if before.secrets.is_some() && before.stamp == stamp => before.secrets.clone(),
+            Some(_) if before.secrets.is_some() && is_same => before.secrets.clone(),
             Some(_) => self.read(),
             None => None,
         };
         if secrets.is_none() && (before.secrets.is_some() || before.at.is_zero()) {
-            tracing::error!(path = %self.path.display(), "a file of webhook secrets cannot be read");
+            tracing::error!(path = %self.path.display(), "a file of webhook secrets cannot be read or is empty; its senders are asked to retry");
         }
-        self.state.store(Arc::new(Seen { at: now, stamp, secrets }));
+        let is_first = before.stamp.is_none() && before.at.is_zero();
+        let changed = if is_same || is_first { before.changed } else { Some(now) };
+        self.state.store(Arc::new(Seen { at: now, stamp, changed, secrets }));
     }
 
     fn stamp(&self) -> io::Result<(SystemTime, u64)> {
@@ -374,7 +384,8 @@ impl File {
     fn read(&self) -> Option<Vec<Secret>> {
         let text = fs::read_to_string(&self.path).ok()?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Some(lines.map(Secret::new).collect())
+        let secrets: Vec<Secret> = lines.map(Secret::new).collect();
+        (!secrets.is_empty()).then_some(secrets)
     }
 }
 

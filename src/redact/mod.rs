@@ -6,6 +6,7 @@
 //! | `scrub` | takes one text: opens JSON in it (however often encoded) down to its decoded strings |
 //! | `rule`, `floor`, `strict`, `custom` | what is searched for in a decoded string, and what takes its place |
 //! | `gate` | one pass over the encoded record that lets clean ones through, which most are |
+//! | `percent` | what percent-encoding hides, for `strict` |
 //! | `key` | keyed hashes |
 //! | `content` | how much is kept of what was said |
 //!
@@ -20,6 +21,7 @@ mod gate;
 mod json;
 mod key;
 mod key_file;
+mod percent;
 mod rule;
 mod scrub;
 mod strict;

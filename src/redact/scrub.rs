@@ -16,6 +16,7 @@ use super::json::NotJson;
 use super::json::Place;
 use super::key::Key;
 use super::key::is_identity;
+use super::percent;
 use super::rule::Role;
 use super::rule::Rules;
 use super::rule::Task;
@@ -139,7 +140,11 @@ impl Scrub {
     fn suspects(&self, bytes: &[u8]) -> bool {
         match &self.gate {
             Some(gate) => gate.is_open(bytes) || self.triggers.is_pulled(bytes),
-            None => self.triggers.is_pulled(bytes) || self.triggers.is_any() && has_escape(bytes),
+            None => {
+                self.triggers.is_pulled(bytes)
+                    || self.triggers.is_any() && has_escape(bytes)
+                    || self.policy == Policy::Strict && percent::is_in(bytes)
+            }
         }
     }
 
@@ -290,9 +295,24 @@ impl Run<'_> {
         let task = Task { role: step.role, key: &self.scrub.key, again: step.again };
         let new = self.scrub.rules.apply(text, task, &mut self.tally);
         // JSON within a text, or what is left of it, hides by its escapes what the rules look for.
-        let plain = json::unescaped(new.as_deref().unwrap_or(text));
-        let Some(plain) = plain.filter(|plain| self.scrub.suspects(plain.as_bytes())) else { return new };
-        self.scrub.rules.apply(&plain, Task { again: true, ..task }, &mut self.tally).or(new)
+        let new = self.hidden(new, text, json::unescaped, task);
+        if self.scrub.policy != Policy::Strict {
+            return new;
+        }
+        self.hidden(new, text, percent::decoded, task)
+    }
+
+    /// Redacts what shows itself once a text, or what has become of it, is decoded.
+    fn hidden(
+        &mut self,
+        new: Option<String>,
+        text: &str,
+        decoded: fn(&str) -> Option<String>,
+        task: Task<'_>,
+    ) -> Option<String> {
+        let plain = decoded(new.as_deref().unwrap_or(text)).filter(|plain| self.scrub.suspects(plain.as_bytes()));
+        let again = Task { again: true, ..task };
+        plain.and_then(|plain| self.scrub.rules.apply(&plain, again, &mut self.tally)).or(new)
     }
 
     /// Redacts a token of a JSON text.

@@ -1,7 +1,7 @@
 //! The policy `strict`: what `floor` sees without its false hits, and much that it misses.
 //!
 //! Unlike `floor` it keeps what surrounds a secret (quotes, `:` or `=`, the user of a URL), so that the text stays
-//! readable. What has no form of its own (a password) is known by the name that it is assigned to. Not seen: a secret
+//! readable. Percent-encoded text is looked at decoded, too; what holds a secret then stays decoded. What has no form of its own (a password) is known by the name that it is assigned to. Not seen: a secret
 //! without form or name, one split over several texts or with characters put in between, one within base64.
 
 mod number;

@@ -95,7 +95,17 @@ fn a_withdrawn_secret_counts_no_more() {
     fs::write(&path, "# new\nnew-secret\n\nfake-app-secret\n").unwrap();
     assert_eq!(ask().unwrap().tenant, "default");
     fs::write(&path, "new-secret\n").unwrap();
+    assert!(matches!(ask(), Err(Rejected::Unavailable { .. })), "it may be half-written");
     assert!(matches!(ask(), Err(Rejected::Forbidden(_))));
+    // Emptied, to be written anew: nobody is refused for good, and the signer is known as soon as it is there.
+    for half in ["", "# to come\n"] {
+        fs::write(&path, half).unwrap();
+        clock.advance(Duration::from_secs(60));
+        assert!(matches!(ask(), Err(Rejected::Unavailable { .. })));
+        assert!(matches!(ask(), Err(Rejected::Unavailable { .. })));
+    }
+    fs::write(&path, "fake-app-secret\n").unwrap();
+    assert!(ask().is_ok());
 }
 
 #[test]

@@ -265,6 +265,28 @@ const SECRETS: &[Class] = &[
         let secret = format!("{}x", dice.run(LOWER, 5));
         within(&format!("https://x.example/v1{name}"), secret, "&page=2")
     }),
+    ("percent-encoded", false, |dice| {
+        let secret = dice.mixed("", 24);
+        let (before, after) = [
+            ("password%3D", ""),
+            ("Authorization%3A%20Bearer%20", ""),
+            ("https%3A%2F%2Fapp%3A", "%40db.example%2Fprod"),
+            ("%22api_key%22%3A%22", "%22"),
+            ("cb?state=%7B%22client_secret%22%3A%22", "%22%7D&x=1"),
+            ("https://x.example/v1?next=%2Fa%3Faccess_token%3D", "%26page%3D2"),
+            ("password%253D", "%2526x"),
+        ][dice.below(7)];
+        within(before, secret, after)
+    }),
+    ("percent-encoded, with a form", false, |dice| match dice.below(4) {
+        0 => whole(format!("sk%2D{}", dice.mixed("", 48))),
+        1 => whole(format!("%2B351%209{}%20{}%20{}", dice.run("123456", 2), dice.run(DIGITS, 3), dice.run(DIGITS, 3))),
+        2 => whole(format!("{}%40{}.example.com", dice.run(LOWER, 6), dice.run(LOWER, 5))),
+        _ => {
+            let pair = STANDARD.encode(format!("{}:{}", dice.run(LOWER, 6), dice.mixed("", 9)));
+            within("Basic%20", pair.trim_end_matches('=').to_owned(), "")
+        }
+    }),
     ("bearer", true, |dice| within("Authorization: Bearer ", dice.mixed("._~+-", 32), "")),
     ("bearer, lower case", false, |dice| within("authorization: bearer ", dice.mixed("._~+-", 32), "")),
     ("basic_auth", false, |dice| {
@@ -430,6 +452,15 @@ const CLEAN: &[(&str, Make)] = &[
         let name = dice.one(&["getUserTokenFromHTTPSession", "readSecretFromStore", "sessionTokenForURL"]);
         format!("token = {name}; bypass=verylongname; compass: northwest{}", dice.below(9))
     }),
+    ("encoded parameters of a page", |dice| {
+        let words = dice.words(4, "%20");
+        let (hour, id) = (dice.below(24), dice.below(1 << 30));
+        format!(
+            "https://x.example/s?q=what%20is%20{words}%3F&next=%2Fdocs%2F{words}&t=2026-11-21T{hour:02}%3A30%3A00Z&filter=id%3D{id}%26sort%3Dname"
+        )
+    }),
+    ("percent signs", |dice| format!("{}%25 of %s, %d and %20s; 100%ly {}%", dice.below(99), dice.below(99))),
+    ("encoded letters", |dice| format!("/wiki/S%C3%A3o_{}%28{}%29", dice.words(2, "_"), dice.words(2, "%2C%20"))),
     ("coordinates", |dice| format!("38.{}, -9.{}", dice.run(DIGITS, 6), dice.run(DIGITS, 6))),
 ];
 
