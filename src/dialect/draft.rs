@@ -9,6 +9,7 @@ use super::json::Node;
 use super::messages;
 use super::messages::Definitions;
 use super::messages::Told;
+use super::messages::direct;
 use super::notes::Notes;
 use super::source::Happening;
 use super::source::Source;
@@ -178,10 +179,8 @@ impl Draft {
         if self.input.is_some() {
             return;
         }
-        let Some(doc) = attributes.json(key, notes) else { return };
-        let told = messages::read(&doc.node, "user");
-        let lossy = told.lossy;
-        if self.input(told, notes, key) && doc.whole && !lossy {
+        let Some((told, whole)) = said(attributes, notes, key, "user") else { return };
+        if self.input(told, notes, key) && whole {
             attributes.mark(key);
         }
     }
@@ -191,19 +190,20 @@ impl Draft {
         if self.output.is_some() {
             return;
         }
-        let Some(doc) = attributes.json(key, notes) else { return };
-        let told = messages::read(&doc.node, "assistant");
-        let lossy = told.lossy;
-        if self.output(told, notes, key) && doc.whole && !lossy {
+        let Some((told, whole)) = said(attributes, notes, key, "assistant") else { return };
+        if self.output(told, notes, key) && whole {
             attributes.mark(key);
         }
     }
 
     /// Reads an attribute as system instructions. Where the input has a system message, that stays alone.
     pub(super) fn system_from(&mut self, attributes: &Attributes<'_>, notes: &Notes, key: &str) {
-        let Some(doc) = attributes.json(key, notes) else { return };
-        let told = messages::read_system(&doc.node);
-        let whole = doc.whole && !told.lossy;
+        let told = match attributes.peek(key).and_then(direct::instructions) {
+            Some(direct) => Some((direct, true)),
+            None => said(attributes, notes, key, "system"),
+        };
+        let Some((told, whole)) = told else { return };
+        let whole = whole && !told.lossy;
         self.observe(&told, notes, key);
         let system = told.into_history();
         if system.is_empty() {
@@ -239,6 +239,11 @@ impl Draft {
     /// Reads an attribute as tool definitions; marks it where all are taken.
     pub(super) fn tools_from(&mut self, attributes: &Attributes<'_>, notes: &Notes, key: &str) {
         if !self.tools.is_empty() {
+            return;
+        }
+        if let Some(tools) = attributes.peek(key).and_then(direct::definitions) {
+            attributes.mark(key);
+            self.tools = tools;
             return;
         }
         let Some(doc) = attributes.json(key, notes) else { return };
@@ -427,4 +432,16 @@ impl Draft {
             ..Partial::default()
         }
     }
+}
+
+/// What an attribute tells of messages, and whether that is all that it says.
+fn said(attributes: &Attributes<'_>, notes: &Notes, key: &str, role: &'static str) -> Option<(Told, bool)> {
+    if let Some(told) = attributes.peek(key).and_then(direct::messages) {
+        let whole = !told.lossy;
+        return Some((told, whole));
+    }
+    let doc = attributes.json(key, notes)?;
+    let told = messages::read(&doc.node, role);
+    let whole = doc.whole && !told.lossy;
+    Some((told, whole))
 }

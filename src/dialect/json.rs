@@ -7,12 +7,15 @@
 mod otlp;
 mod parse;
 mod python;
+mod strict;
 
 use crate::event::json::push_string;
 use std::borrow::Cow;
 
 pub(in crate::dialect) use otlp::{any_json, any_node, any_text, entries_node};
 pub(in crate::dialect) use parse::parse;
+pub(in crate::dialect) use strict::Cursor;
+use strict::is_strict;
 
 /// Nesting beyond this is kept as text: readers of our rows have limits of their own.
 const MAX_DEPTH: usize = 96;
@@ -303,11 +306,13 @@ pub(in crate::dialect) fn may_hold_structure(text: &str) -> bool {
 /// A text as JSON: itself where it is valid JSON (or Python that says the same), else a JSON string.
 pub(in crate::dialect) fn text_as_json(text: &str) -> String {
     let trimmed = text.trim();
-    if (trimmed.starts_with(['{', '[', '"', '-'])
+    let may_be_json = trimmed.starts_with(['{', '[', '"', '-'])
         || trimmed.starts_with(|c: char| c.is_ascii_digit())
-        || is_word(trimmed))
-        && let Some(parsed) = parse(trimmed)
-    {
+        || is_word(trimmed);
+    if may_be_json && is_strict(trimmed) {
+        return trimmed.to_owned();
+    }
+    if may_be_json && let Some(parsed) = parse(trimmed) {
         if parsed.flaws == Flaws::default() {
             return trimmed.to_owned();
         }

@@ -4,6 +4,7 @@
 //! whoever asks is told whether anything of the source is not in the result.
 
 mod build;
+pub(super) mod direct;
 mod image;
 mod parts;
 mod shape;
@@ -431,8 +432,6 @@ impl Reader {
     }
 
     fn emit(&mut self, builder: Builder) {
-        self.told.withheld |= builder.withheld;
-        self.told.lossy |= builder.withheld || builder.lossy;
         builder.finish(&mut self.told);
     }
 }

@@ -432,7 +432,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The length of a short string before its quote, if nothing in it needs a closer look: keys and labels are such.
-fn short(rest: &[u8]) -> Option<usize> {
+pub(super) fn short(rest: &[u8]) -> Option<usize> {
     const WORDS: usize = 4;
     let words = rest.as_chunks().0.iter().take(WORDS);
     let (word, stops) =
@@ -443,7 +443,7 @@ fn short(rest: &[u8]) -> Option<usize> {
 
 /// The highest bit of each byte at which a string ends or is not plain: quotes, backslashes, controls. Exact for the
 /// first of them.
-fn stops(word: u64) -> u64 {
+pub(super) fn stops(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & (ONES * 0x80);
     let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);

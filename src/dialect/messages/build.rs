@@ -6,6 +6,7 @@ use super::parts::text_json;
 use crate::dialect::value;
 use crate::event::Message;
 use crate::event::ToolCall;
+use std::borrow::Cow;
 
 /// A part of the content: a text, or a content part's JSON.
 pub(super) enum Content {
@@ -64,11 +65,12 @@ impl Builder {
         !self.results.is_empty() || self.content.iter().any(|content| matches!(content, Content::Text(_)))
     }
 
-    pub(super) fn text(&mut self, text: &str) {
-        if value::is_withheld(text) {
+    pub(super) fn text<'t>(&mut self, text: impl Into<Cow<'t, str>>) {
+        let text = text.into();
+        if value::is_withheld(&text) {
             self.withheld = true;
         } else {
-            self.content.push(Content::Text(text.to_owned()));
+            self.content.push(Content::Text(text.into_owned()));
         }
     }
 
@@ -78,6 +80,8 @@ impl Builder {
 
     /// Adds the messages that it makes: tools' answers each on its own.
     pub(super) fn finish(mut self, told: &mut Told) {
+        told.withheld |= self.withheld;
+        told.lossy |= self.withheld || self.lossy;
         if self.disguised {
             return;
         }

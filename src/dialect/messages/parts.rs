@@ -193,7 +193,7 @@ impl Reader {
     /// One part of a message.
     pub(super) fn part(&mut self, node: &Node<'_>, builder: &mut Builder) {
         if let Node::String(text) = node {
-            builder.text(text);
+            builder.text(text.as_ref());
             return;
         }
         if let Some(inner) = node.get("message_content") {
@@ -203,7 +203,7 @@ impl Reader {
         match shape(node) {
             Shape::Text => {
                 match node.first(&["text", "content", "value"]) {
-                    Some(Node::String(text)) => builder.text(text),
+                    Some(Node::String(text)) => builder.text(text.as_ref()),
                     Some(inner) => builder.text(inner.get("value").unwrap_or(inner).plain().as_str()),
                     None => builder.lossy |= node.get("text").is_none(),
                 }

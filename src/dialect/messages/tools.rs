@@ -1,6 +1,7 @@
 //! Tool definitions of every spelling as OpenAI's.
 
 use crate::dialect::json::Node;
+use crate::dialect::json::text_as_json;
 use crate::event::json::push_string;
 
 /// OpenAI tool definitions, each as JSON text.
@@ -30,7 +31,7 @@ impl Definitions {
         }
     }
 
-    fn push(&mut self, tool: String) {
+    pub(super) fn push(&mut self, tool: String) {
         if !self.list.contains(&tool) {
             self.list.push(tool);
         }
@@ -92,7 +93,12 @@ impl Definitions {
                     })
                     .map(|(key, value)| (key.as_ref(), value))
                     .collect();
-                self.push(function(name, node.text("description"), schema, &rest));
+                let schema = schema.map(|schema| match schema {
+                    // A schema told as text.
+                    Node::String(text) => text_as_json(text),
+                    other => other.json(),
+                });
+                self.push(function(name, node.text("description"), schema.as_deref(), &rest));
                 true
             }
             _ if node.get("type").is_some() || name.is_some() => {
@@ -104,7 +110,12 @@ impl Definitions {
     }
 }
 
-fn function(name: &str, description: Option<&str>, schema: Option<&Node<'_>>, rest: &[(&str, &Node<'_>)]) -> String {
+pub(super) fn function(
+    name: &str,
+    description: Option<&str>,
+    schema: Option<&str>,
+    rest: &[(&str, &Node<'_>)],
+) -> String {
     let mut out = String::with_capacity(96);
     out.push_str("{\"type\":\"function\",\"function\":{\"name\":");
     push_string(&mut out, name);
@@ -114,11 +125,7 @@ fn function(name: &str, description: Option<&str>, schema: Option<&Node<'_>>, re
     }
     if let Some(schema) = schema {
         out.push_str(",\"parameters\":");
-        match schema {
-            // A schema told as text.
-            Node::String(text) => out.push_str(&crate::dialect::json::text_as_json(text)),
-            other => other.push_json(&mut out),
-        }
+        out.push_str(schema);
     }
     for (key, value) in rest {
         out.push(',');
