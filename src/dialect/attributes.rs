@@ -94,15 +94,18 @@ impl<'a> Attributes<'a> {
     }
 
     /// The value of a key, if it is there and not null. Marks nothing.
+    #[inline]
     pub(super) fn any(&self, key: &str) -> Option<&'a AnyValue> {
         self.place(key).and_then(|place| self.value_at(place))
     }
 
+    #[inline]
     pub(super) fn has(&self, key: &str) -> bool {
         self.place(key).is_some()
     }
 
     /// Says that a key's value stands in the row as it was sent.
+    #[inline]
     pub(super) fn mark(&self, key: &str) {
         if let Some(place) = self.place(key) {
             self.used.set(place, true);
@@ -135,26 +138,40 @@ impl<'a> Attributes<'a> {
     }
 
     /// A text that is not empty. Marks nothing.
+    #[inline]
     pub(super) fn peek(&self, key: &str) -> Option<&'a str> {
-        self.any(key).and_then(any_text).filter(|text| !text.is_empty())
+        self.peek_at(self.place(key)?)
+    }
+
+    fn peek_at(&self, place: usize) -> Option<&'a str> {
+        any_text(self.value_at(place)?).filter(|text| !text.is_empty())
     }
 
     /// A text that is not empty, to be put into the row as it is.
+    #[inline]
     pub(super) fn text(&self, key: &str) -> Option<&'a str> {
-        let place = self.place(key)?;
-        let text = any_text(self.value_at(place)?).filter(|text| !text.is_empty())?;
+        self.text_at(self.place(key)?)
+    }
+
+    fn text_at(&self, place: usize) -> Option<&'a str> {
+        let text = self.peek_at(place)?;
         self.used.set(place, true);
         Some(text)
     }
 
     /// [`Attributes::text`] of the first key that has one, and that key.
+    #[inline]
     pub(super) fn first_text<'k>(&self, keys: &[&'k str]) -> Option<(&'k str, &'a str)> {
         keys.iter().find_map(|key| self.text(key).map(|text| (*key, text)))
     }
 
     /// An id: a text, or a number as text.
+    #[inline]
     pub(super) fn id(&self, key: &str) -> Option<Cow<'a, str>> {
-        let place = self.place(key)?;
+        self.id_at(self.place(key)?)
+    }
+
+    fn id_at(&self, place: usize) -> Option<Cow<'a, str>> {
         let id = match self.value_at(place)?.value.as_ref()? {
             Value::StringValue(text) if !text.is_empty() => Cow::Borrowed(text.as_str()),
             Value::IntValue(number) => Cow::Owned(number.to_string()),
@@ -165,8 +182,12 @@ impl<'a> Attributes<'a> {
     }
 
     /// A truth, also one told as a word.
+    #[inline]
     pub(super) fn truth(&self, key: &str) -> Option<bool> {
-        let place = self.place(key)?;
+        self.truth_at(self.place(key)?)
+    }
+
+    fn truth_at(&self, place: usize) -> Option<bool> {
         let truth = match self.value_at(place)?.value.as_ref()? {
             Value::BoolValue(truth) => *truth,
             Value::StringValue(text) => value::truth(text)?,
@@ -178,8 +199,12 @@ impl<'a> Attributes<'a> {
     }
 
     /// A finite number, also one told as text. Marks it.
+    #[inline]
     pub(super) fn number(&self, key: &str, notes: &Notes) -> Option<f64> {
-        let place = self.place(key)?;
+        self.number_at(self.place(key)?, key, notes)
+    }
+
+    fn number_at(&self, place: usize, key: &str, notes: &Notes) -> Option<f64> {
         let number = match self.value_at(place)?.value.as_ref()? {
             #[expect(clippy::cast_precision_loss, reason = "no measure needs more than 53 bits")]
             Value::IntValue(number) => Some(*number as f64),
@@ -196,8 +221,12 @@ impl<'a> Attributes<'a> {
     }
 
     /// A count, also one told as text or with a fraction of zero; null and a note for anything else. Marks it.
+    #[inline]
     pub(super) fn count(&self, key: &str, notes: &Notes) -> Option<Found<i64>> {
-        let place = self.place(key)?;
+        self.count_at(self.place(key)?, key, notes)
+    }
+
+    fn count_at(&self, place: usize, key: &str, notes: &Notes) -> Option<Found<i64>> {
         let count = match self.value_at(place)?.value.as_ref()? {
             Value::IntValue(number) => (*number >= 0).then_some(*number),
             Value::DoubleValue(number) => value::whole(*number),
@@ -219,6 +248,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// [`Attributes::count`] of the first key that has one.
+    #[inline]
     pub(super) fn first_count(&self, keys: &[&str], notes: &Notes) -> Option<Found<i64>> {
         keys.iter().find_map(|key| self.count(key, notes))
     }
@@ -253,8 +283,13 @@ impl<'a> Attributes<'a> {
 
     /// What stands in a key as JSON: a structured value as it is, a text read as JSON; a text that is none stays a
     /// text. Flaws are noted. Marks nothing.
+    #[inline]
     pub(super) fn json(&self, key: &str, notes: &Notes) -> Option<Doc<'a>> {
-        let value = self.any(key)?;
+        self.json_at(self.place(key)?, key, notes)
+    }
+
+    fn json_at(&self, place: usize, key: &str, notes: &Notes) -> Option<Doc<'a>> {
+        let value = self.value_at(place)?;
         match &value.value {
             Some(Value::StringValue(text)) if text.is_empty() => None,
             Some(Value::StringValue(text)) => Some(read_text(text, key, notes)),
@@ -263,8 +298,12 @@ impl<'a> Attributes<'a> {
     }
 
     /// The value of a key as one valid JSON text, marked: a text that is JSON passes as it is, any other is quoted.
+    #[inline]
     pub(super) fn raw_json(&self, key: &str) -> Option<String> {
-        let place = self.place(key)?;
+        self.raw_json_at(self.place(key)?)
+    }
+
+    fn raw_json_at(&self, place: usize) -> Option<String> {
         let value = self.value_at(place)?;
         let json = match &value.value {
             Some(Value::StringValue(text)) if text.is_empty() => return None,

@@ -23,14 +23,20 @@ fn bit(place: usize) -> u64 {
 }
 
 /// Beginnings of keys and the dialects that each tells, as a tree: a step for each byte of a key that some beginning
-/// shares.
+/// shares. The first step is the root, to which none leads back: 0 says that there is no next one.
 struct Beginnings(Vec<Step>);
 
-#[derive(Default)]
 struct Step {
     /// The dialects whose beginning ends here.
     bits: u64,
-    next: Vec<(u8, usize)>,
+    /// The next step by byte; beginnings are ASCII.
+    next: [u16; 128],
+}
+
+impl Default for Step {
+    fn default() -> Self {
+        Self { bits: 0, next: [0; 128] }
+    }
 }
 
 static KEYS: LazyLock<Beginnings> = LazyLock::new(|| Beginnings::of(|dialect| dialect.keys));
@@ -50,16 +56,15 @@ impl Beginnings {
     fn insert(&mut self, beginning: &str, bit: u64) {
         let mut at = 0;
         for byte in beginning.bytes() {
-            let new = self.0.len();
-            let Some(step) = self.0.get_mut(at) else { return };
-            at = match step.next.iter().find(|(known, _)| *known == byte) {
-                Some((_, next)) => *next,
-                None => {
-                    step.next.push((byte, new));
-                    self.0.push(Step::default());
-                    new
-                }
-            };
+            let new = u16::try_from(self.0.len()).unwrap_or(0);
+            let Some(next) = self.0.get_mut(at).and_then(|step| step.next.get_mut(usize::from(byte))) else { return };
+            if *next == 0 {
+                *next = new;
+                at = usize::from(new);
+                self.0.push(Step::default());
+            } else {
+                at = usize::from(*next);
+            }
         }
         if let Some(step) = self.0.get_mut(at) {
             step.bits |= bit;
@@ -69,8 +74,8 @@ impl Beginnings {
     fn add(&self, name: &str, found: &mut u64) {
         let mut step = self.0.first();
         for byte in name.bytes() {
-            let next = step.and_then(|step| step.next.iter().find(|(known, _)| *known == byte));
-            step = next.and_then(|(_, next)| self.0.get(*next));
+            let next = step.and_then(|step| step.next.get(usize::from(byte))).copied().filter(|next| *next != 0);
+            step = next.and_then(|next| self.0.get(usize::from(next)));
             let Some(step) = step else { return };
             *found |= step.bits;
         }

@@ -106,26 +106,31 @@ impl<'a> Source<'a> {
     }
 
     /// [`Attributes::text`].
+    #[inline]
     pub(super) fn text(&self, key: &str) -> Option<&'a str> {
         self.attributes.text(key)
     }
 
     /// [`Attributes::peek`].
+    #[inline]
     pub(super) fn peek(&self, key: &str) -> Option<&'a str> {
         self.attributes.peek(key)
     }
 
     /// [`Attributes::has`].
+    #[inline]
     pub(super) fn has(&self, key: &str) -> bool {
         self.attributes.has(key)
     }
 
     /// [`Attributes::json`].
+    #[inline]
     pub(super) fn json(&self, key: &str) -> Option<super::attributes::Doc<'a>> {
         self.attributes.json(key, &self.notes)
     }
 
     /// [`Attributes::number`].
+    #[inline]
     pub(super) fn number(&self, key: &str) -> Option<f64> {
         self.attributes.number(key, &self.notes)
     }

@@ -7,6 +7,7 @@ use super::Past;
 use super::SMALLEST;
 use super::Segment;
 use super::assemble;
+use super::assemble::Origin;
 use super::invalid;
 use super::keys::mark_clash;
 use super::open::OpenRecord;
@@ -32,7 +33,7 @@ pub(super) struct Pass<'a> {
     /// Bytes of rows that are held.
     pub(super) held: u64,
     pub(super) batches: BTreeMap<String, Batch>,
-    pub(super) envelopes: HashMap<(SegmentId, u64), Arc<Envelope>>,
+    pub(super) envelopes: HashMap<(SegmentId, u64), Arc<Origin>>,
     /// Records that wait for nothing.
     pub(super) loose: Vec<OpenRecord>,
 }
@@ -42,7 +43,7 @@ impl Pass<'_> {
         self.batches.entry(prefix.to_owned()).or_default()
     }
 
-    pub(super) fn envelope(&mut self, segment: SegmentId, at: u64) -> io::Result<Arc<Envelope>> {
+    pub(super) fn envelope(&mut self, segment: SegmentId, at: u64) -> io::Result<Arc<Origin>> {
         if let Some(envelope) = self.envelopes.get(&(segment, at)) {
             return Ok(Arc::clone(envelope));
         }
@@ -52,7 +53,7 @@ impl Pass<'_> {
             Some(record) => Envelope::decode(record.envelope),
             None => Envelope::decode(self.past.blob(segment, at, None)?),
         };
-        let envelope = Arc::new(bytes.map_err(invalid)?);
+        let envelope = Arc::new(Origin::from(bytes.map_err(invalid)?));
         self.envelopes.insert((segment, at), Arc::clone(&envelope));
         Ok(envelope)
     }

@@ -3,10 +3,9 @@
 //! ```text
 //! cargo bench --bench ingest                          gRPC, then HTTP, each uncompressed and gzip
 //! cargo bench --bench ingest -- --spans 1000000 --door grpc --compression none --runs 3 --content 2048
-//! cargo bench --profile dist --bench ingest           as packages are built
 //! ```
 //!
-//! Load and check come from `../shared/tools/otlpload`, built once into the tests' cache. Its CPU is not counted; it
+//! Benches are built as packages are (profile `dist`). Load and check come from `../shared/tools/otlpload`, built once into the tests' cache. Its CPU is not counted; it
 //! takes its share of the cores all the same, so go by CPU seconds and not by spans a second.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a bench may fail")]

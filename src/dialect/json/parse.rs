@@ -265,7 +265,7 @@ impl<'a> Reader<'a> {
 
     /// Characters that JSON wants escaped: taken, but such a text is not passed on as JSON.
     fn note_controls(&mut self, text: &str) {
-        if has_controls(text) {
+        if has_controls(text.as_bytes()) {
             self.dirt += 1;
         }
     }
@@ -450,8 +450,8 @@ pub(super) fn stops(word: u64) -> u64 {
     is(b'"') | is(b'\\') | below(word, 0x20)
 }
 
-fn has_controls(text: &str) -> bool {
-    let (blocks, rest) = text.as_bytes().as_chunks::<32>();
+pub(super) fn has_controls(text: &[u8]) -> bool {
+    let (blocks, rest) = text.as_chunks::<32>();
     let least = |bytes: &[u8]| bytes.iter().copied().fold(u8::MAX, u8::min);
     blocks.iter().any(|block| least(block) < 0x20) || least(rest) < 0x20
 }

@@ -4,8 +4,10 @@
 //! nesting, text behind the value): the caller then reads the tolerant way, which gives the same for all that is
 //! read here.
 
+use super::parse::has_controls;
 use super::parse::is_number;
 use super::parse::short;
+use super::parse::stops;
 use std::borrow::Cow;
 
 /// Containers within each other; deeper ones are read the tolerant way.
@@ -250,18 +252,14 @@ pub(in crate::dialect) fn is_strict(text: &str) -> bool {
 
 /// The bytes before the next quote or backslash. None where there is neither, or a control character before it.
 fn plain(bytes: &[u8]) -> Option<usize> {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut at = 0;
-    for word in words {
-        let stops = super::parse::stops(u64::from_le_bytes(*word));
-        if stops != 0 {
-            at += usize::try_from(stops.trailing_zeros() / 8).ok()?;
-            return bytes.get(at).filter(|byte| **byte >= 0x20).map(|_| at);
-        }
-        at += 8;
+    let words = bytes.as_chunks::<8>().0.iter().take(4);
+    let first = words.map(|word| stops(u64::from_le_bytes(*word))).enumerate().find(|(_, stops)| *stops != 0);
+    if let Some((word, stops)) = first {
+        let at = word * 8 + usize::try_from(stops.trailing_zeros() / 8).ok()?;
+        return bytes.get(at).filter(|byte| **byte >= 0x20).map(|_| at);
     }
-    let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
-    bytes.get(at + end).filter(|byte| **byte >= 0x20).map(|_| at + end)
+    let length = memchr::memchr2(b'"', b'\\', bytes)?;
+    bytes.get(..length).filter(|plain| !has_controls(plain)).map(|_| length)
 }
 
 #[cfg(test)]

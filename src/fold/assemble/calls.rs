@@ -15,7 +15,6 @@ use super::merge::halves;
 use super::merge::merge_spans;
 use super::retold;
 use crate::event::Entry;
-use crate::event::Envelope;
 use crate::event::Message;
 use crate::event::carry::LandedCall;
 use crate::event::event_type;
@@ -23,7 +22,6 @@ use crate::event::status;
 use ahash::HashMap;
 use ahash::HashSet;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What two tellings of a call are compared by.
@@ -38,7 +36,6 @@ struct Call {
 
 /// Merges all tellings of one call into the richest one.
 pub(super) fn merge_tellings(group: &mut Group) {
-    tellers(group);
     let calls = calls(group);
     let mut sets = Sets::default();
     within_traces(group, &calls, &mut sets);
@@ -48,7 +45,7 @@ pub(super) fn merge_tellings(group: &mut Group) {
 }
 
 /// What a node tells of a call, as a tombstone keeps it.
-pub(super) fn facts(group: &Group, node: &Node) -> LandedCall {
+pub(super) fn facts(node: &Node) -> LandedCall {
     let model = node.row.model.as_ref();
     let text = |field: Option<&String>| field.cloned().unwrap_or_default();
     LandedCall {
@@ -62,7 +59,7 @@ pub(super) fn facts(group: &Group, node: &Node) -> LandedCall {
         response_model: text(model.and_then(|model| model.response.as_ref())),
         request_model: text(model.and_then(|model| model.request.as_ref())),
         output: output_hash(halves(&node.row).1),
-        teller: group.tellers.get(&Arc::as_ptr(&node.envelope)).copied().unwrap_or_default(),
+        teller: node.envelope.teller(),
         failed: node.row.status.as_deref() == Some(status::ERROR) || node.row.error.is_some(),
         shared: node.shared.clone().unwrap_or_default(),
     }
@@ -85,7 +82,7 @@ fn calls(group: &Group) -> Vec<Call> {
             let tokens = node.row.tokens.as_ref();
             Call {
                 id: Some(id),
-                told: facts(group, node),
+                told: facts(node),
                 prompt: tokens.and_then(|tokens| tokens.prompt_tokens),
                 completion: tokens.and_then(|tokens| tokens.completion_tokens),
             }
@@ -117,36 +114,6 @@ fn may_be_one(group: &Group, told: &[NodeId]) -> HashSet<Option<TraceNo>> {
         }
     }
     traces
-}
-
-/// Finds who told the calls. Many share an envelope.
-fn tellers(group: &mut Group) {
-    let mut tellers = std::mem::take(&mut group.tellers);
-    for id in group.nodes.ids() {
-        let node = &group.nodes[id];
-        if is_call(node) {
-            tellers.entry(Arc::as_ptr(&node.envelope)).or_insert_with(|| teller(&node.envelope));
-        }
-    }
-    group.tellers = tellers;
-}
-
-/// Who tells by an envelope: one service's instrumentation.
-pub(super) fn teller(envelope: &Envelope) -> u64 {
-    #[derive(serde::Deserialize)]
-    struct Resource<'a> {
-        #[serde(borrow)]
-        scope: Option<Scope<'a>>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Scope<'a> {
-        #[serde(borrow)]
-        name: Option<std::borrow::Cow<'a, str>>,
-    }
-    let resource = envelope.resource.as_deref().and_then(|json| serde_json::from_str::<Resource<'_>>(json).ok());
-    let scope = resource.and_then(|resource| resource.scope?.name).unwrap_or_default();
-    let service = envelope.service.as_deref().unwrap_or_default();
-    xxh3_64(format!("{service}\0{scope}").as_bytes())
 }
 
 /// Of the answer: its tool calls' ids, or names and arguments where they have none, else its text without spaces.
@@ -450,7 +417,7 @@ fn landed(group: &Group, id: NodeId) -> Option<String> {
     let tokens = node.row.tokens.as_ref();
     let call = Call {
         id: None,
-        told: facts(group, node),
+        told: facts(node),
         prompt: tokens.and_then(|tokens| tokens.prompt_tokens),
         completion: tokens.and_then(|tokens| tokens.completion_tokens),
     };

@@ -154,11 +154,11 @@ fn set(details: &mut Vec<Entry>, key: &str, json: String) {
 #[cfg(test)]
 mod tests {
     use crate::event::Entry;
-    use crate::event::Envelope;
     use crate::event::Error;
     use crate::event::Event;
     use crate::event::Partial;
     use crate::event::record::Record;
+    use crate::fold::assemble::Origin;
     use crate::fold::assemble::Settings;
     use crate::fold::assemble::Told;
     use crate::fold::assemble::assemble;
@@ -186,7 +186,7 @@ mod tests {
     }
 
     fn calls(partials: &[Partial]) -> Vec<(String, Box<Event>)> {
-        let envelope = Arc::new(Envelope::default());
+        let envelope = Arc::new(Origin::default());
         let told = partials.iter().map(|partial| {
             let record = Record::decode(&Record::encode(0, partial)).unwrap();
             Told { envelope: Arc::clone(&envelope), record }

@@ -3,9 +3,9 @@
 //! Nodes of one trace stand together. Within a trace spans come first, by start and content; then single records. A
 //! node is never removed: one that another node's row tells is marked so and still hands its context down.
 
+use super::Origin;
 use super::Told;
 use crate::event::Entry;
-use crate::event::Envelope;
 use crate::event::Event;
 use crate::event::Half;
 use crate::event::Kind;
@@ -56,7 +56,7 @@ pub(super) enum State {
 /// One span, or one record of its own.
 #[derive(Debug)]
 pub(super) struct Node {
-    pub(super) envelope: Arc<Envelope>,
+    pub(super) envelope: Arc<Origin>,
     pub(super) kind: Kind,
     pub(super) relation: Relation,
     /// The row in the making.
@@ -92,7 +92,7 @@ pub(super) struct Node {
 impl Node {
     /// A node of a record, without its place in the tree.
     pub(super) fn new(
-        envelope: Arc<Envelope>,
+        envelope: Arc<Origin>,
         partial: Partial,
         content: u128,
         ordinal: u32,
@@ -153,7 +153,7 @@ pub(super) struct Piece {
     pub(super) trace: TraceNo,
     pub(super) span: SpanId,
     pub(super) record: usize,
-    pub(super) envelope: Arc<Envelope>,
+    pub(super) envelope: Arc<Origin>,
     pub(super) partial: Partial,
     pub(super) part: Part,
     pub(super) content: u128,
@@ -230,8 +230,6 @@ pub(super) struct Group {
     pub(super) spans: HashMap<(TraceNo, SpanId), NodeId>,
     /// Log records that wait to be joined: by trace, in the order in which they were said.
     pub(super) pieces: Vec<Piece>,
-    /// Who told the calls, by envelope.
-    pub(super) tellers: HashMap<*const Envelope, u64>,
     /// The first one states nothing.
     pub(super) contexts: Vec<Context>,
     pub(super) fates: Vec<Fate>,
@@ -247,7 +245,6 @@ impl Group {
             asked: traces.len(),
             spans: HashMap::default(),
             pieces: Vec::new(),
-            tellers: HashMap::default(),
             contexts: vec![Context::default()],
             fates: vec![Fate::LeftOut(UNKNOWN); told.len()],
             dead: Vec::new(),
@@ -270,7 +267,7 @@ impl Group {
 
     /// The records that are not resends of others, each with what it is sorted by.
     fn without_resends<'t>(&mut self, told: &'t [Told]) -> Vec<Sortable<'t>> {
-        let mut within: HashMap<(*const Envelope, u128), u32> =
+        let mut within: HashMap<(*const Origin, u128), u32> =
             HashMap::with_capacity_and_hasher(told.len(), ahash::RandomState::new());
         let mut seen: HashSet<(&str, &str, &str, u128, u32)> =
             HashSet::with_capacity_and_hasher(told.len(), ahash::RandomState::new());

@@ -34,6 +34,7 @@ mod group;
 mod join;
 mod json;
 mod merge;
+mod origin;
 mod posted;
 mod rejoin;
 mod relation;
@@ -44,7 +45,6 @@ mod tests;
 mod tombstone;
 mod tools;
 
-use crate::event::Envelope;
 use crate::event::Event;
 use crate::event::record::Record;
 use crate::fold::Dead;
@@ -52,6 +52,7 @@ use crate::fold::account::Fate;
 use crate::pricing::Table;
 use group::Group;
 pub use rejoin::Rejoin;
+pub use origin::Origin;
 use std::sync::Arc;
 
 /// What rows are made with.
@@ -68,7 +69,7 @@ pub struct Settings {
 pub struct Told {
     /// Shared by the records of one resource and scope of one request: equal records that share it are different
     /// ones, equal records of different envelopes are resends.
-    pub envelope: Arc<Envelope>,
+    pub envelope: Arc<Origin>,
     /// What it says.
     pub record: Record,
 }

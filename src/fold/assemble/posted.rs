@@ -105,6 +105,7 @@ mod tests {
     use crate::event::Envelope;
     use crate::event::Event;
     use crate::event::record::Record;
+    use crate::fold::assemble::Origin;
     use crate::fold::assemble::Settings;
     use crate::fold::assemble::Told;
     use crate::fold::assemble::assemble;
@@ -115,7 +116,8 @@ mod tests {
         let body = events.to_string();
         let config = crate::dialect::posted::Config::default();
         let posted = crate::dialect::posted::insidellm(body.as_bytes(), None, &config).unwrap();
-        let envelope = Arc::new(Envelope { door: "insidellm".into(), tenant: "t".into(), ..Envelope::default() });
+        let envelope =
+            Arc::new(Origin::from(Envelope { door: "insidellm".into(), tenant: "t".into(), ..Envelope::default() }));
         let told = order.iter().map(|at| {
             let (place, partial) = &posted.records[*at];
             let record = Record::decode(&Record::encode(*place, partial)).unwrap();

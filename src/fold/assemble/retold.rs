@@ -112,21 +112,21 @@ impl<'g> Spans<'g> {
         let spans = self.0.get(by).map_or(&[][..], Vec::as_slice);
         let first = spans.partition_point(|id| group.nodes[*id].end_ns < earliest_end(log.start_ns));
         let near = spans.iter().skip(first).take(WEIGHED).copied();
-        near.filter(|id| is_possible(group, log, &group.nodes[*id])).collect()
+        near.filter(|id| is_possible(log, &group.nodes[*id])).collect()
     }
 }
 
-fn is_possible(group: &Group, log: &Node, span: &Node) -> bool {
+fn is_possible(log: &Node, span: &Node) -> bool {
     let (one, other) = (&log.envelope, &span.envelope);
     (&one.tenant, &one.prefix) == (&other.tenant, &other.prefix)
         && (log.trace.is_none() || log.trace == span.trace)
         && log.row.event_type == span.row.event_type
         && may_tell(log.start_ns, span.start_ns, span.end_ns)
-        && !contradict(group, log, span)
+        && !contradict(log, span)
 }
 
 /// Whether they say that they tell different things.
-fn contradict(group: &Group, log: &Node, span: &Node) -> bool {
+fn contradict(log: &Node, span: &Node) -> bool {
     let differ =
         |a: Option<&str>, b: Option<&str>| a.zip(b).is_some_and(|(a, b)| !a.is_empty() && !b.is_empty() && a != b);
     if run(log).is_some() {
@@ -136,7 +136,7 @@ fn contradict(group: &Group, log: &Node, span: &Node) -> bool {
     let is_shared = a.is_some() && a == b;
     differ(a, b)
         || !is_shared && differ(response(log), response(span))
-        || !calls::compatible(&calls::facts(group, log), &calls::facts(group, span))
+        || !calls::compatible(&calls::facts(log), &calls::facts(span))
 }
 
 /// Whether an id says that they tell the same.

@@ -8,7 +8,6 @@
 use super::calls::Kinship;
 use super::calls::kinship;
 use super::calls::overlap;
-use super::calls::teller;
 use super::group::Group;
 use super::group::Node;
 use super::group::NodeId;
@@ -75,5 +74,5 @@ fn is_half_of(group: &Group, one: NodeId, other: NodeId) -> bool {
     overlap((a.start_ns, a.end_ns), (b.start_ns, b.end_ns)).0
         && kinship(group, one, other) != Kinship::Others
         && same_arguments(arguments(a), arguments(b)) != Some(false)
-        && teller(&a.envelope) != teller(&b.envelope)
+        && a.envelope.teller() != b.envelope.teller()
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::event::Entry;
+use crate::event::Envelope;
 use crate::event::Graph;
 use crate::event::Half;
 use crate::event::Kind;
@@ -174,7 +175,7 @@ impl A {
             ..Envelope::default()
         };
         let record = Record::decode(&Record::encode(0, &self.partial)).expect("a record");
-        Told { envelope: Arc::new(envelope), record }
+        Told { envelope: Arc::new(Origin::from(envelope)), record }
     }
 }
 

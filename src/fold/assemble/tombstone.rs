@@ -10,10 +10,7 @@ use crate::event::carry::Context;
 use crate::event::carry::Facts;
 use crate::event::carry::LandedCall;
 use crate::event::event_type;
-use ahash::HashMap;
 use prost::Message as _;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 /// What is known of a span: where its context stands, and whether a row has its id.
 fn span(stone: &Facts, span: SpanId) -> Option<(&Context, bool)> {
@@ -45,44 +42,48 @@ pub(super) fn of(group: &Group) -> Vec<Vec<u8>> {
 }
 
 fn of_trace(group: &Group, number: TraceNo) -> Facts {
-    let mut spans: BTreeMap<SpanId, (u32, bool)> = BTreeMap::new();
-    let mut missing: BTreeSet<SpanId> = BTreeSet::new();
+    // Of equal spans the first one's context counts, and whether any of them has a row.
+    let mut spans: Vec<(SpanId, usize, u32, bool)> = Vec::new();
+    let mut missing: Vec<SpanId> = Vec::new();
     let mut calls: Vec<LandedCall> = Vec::new();
-    for id in group.nodes_of(number) {
+    for (place, id) in group.nodes_of(number).enumerate() {
         let node = &group.nodes[id];
         let has_row = node.state != State::Unknown;
         let above = if node.is_span() { node.parent_span } else { node.span };
-        if let Some(above) = above.filter(|_| has_row && node.parent.is_none()) {
-            missing.insert(above);
-        }
+        missing.extend(above.filter(|_| has_row && node.parent.is_none()));
         let is_call = matches!(node.row.event_type.as_str(), event_type::CHAT_COMPLETION | event_type::EMBEDDING);
         if is_call && node.is_row() {
-            calls.push(calls::facts(group, node));
+            calls.push(calls::facts(node));
         }
         if let Some(span) = node.span.filter(|span| node.is_span() || group.spans.get(&(number, *span)) == Some(&id)) {
-            missing.remove(&span);
-            let known = spans.entry(span).or_insert((node.context, false));
-            known.1 |= has_row;
+            spans.push((span, place, node.context, has_row));
         }
     }
-    for span in spans.keys() {
-        missing.remove(span);
-    }
-    let mut places: HashMap<u32, u32> = HashMap::default();
+    spans.sort_unstable();
+    spans.dedup_by(|later, first| {
+        first.3 |= later.0 == first.0 && later.3;
+        later.0 == first.0
+    });
+    missing.sort_unstable();
+    missing.dedup();
+    missing.retain(|span| spans.binary_search_by_key(span, |(known, ..)| *known).is_err());
+    let mut places: Vec<u32> = Vec::new();
     let mut contexts = vec![whole(group, number)];
     let mut span_facts = Vec::with_capacity(spans.len());
-    for (context, has_row) in spans.values() {
-        let place = *places.entry(*context).or_insert_with(|| {
+    for (_, _, context, has_row) in &spans {
+        let place = places.iter().position(|known| known == context).unwrap_or_else(|| {
             contexts.push(group.contexts.get(*context as usize).cloned().unwrap_or_default());
-            u32::try_from(contexts.len() - 1).unwrap_or(0)
+            places.push(*context);
+            places.len() - 1
         });
-        span_facts.push(place << 1 | u32::from(*has_row));
+        // The whole trace's stands first.
+        span_facts.push(u32::try_from(place + 1).unwrap_or(0) << 1 | u32::from(*has_row));
     }
     Facts {
         contexts,
-        spans: spans.into_keys().collect(),
+        spans: spans.into_iter().map(|(span, ..)| span).collect(),
         span_facts,
-        missing_parents: missing.into_iter().collect(),
+        missing_parents: missing,
         calls,
     }
 }
