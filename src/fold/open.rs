@@ -3,11 +3,30 @@
 //! Everything grouped here is grouped by tenant and prefix first. An entry knows ids, times and places of its records,
 //! never their content.
 
+mod carried;
+mod patience;
+mod times;
+mod trace;
+
+pub use patience::Close;
+pub use patience::Closed;
+pub use patience::Patience;
+pub(super) use times::earliest_end;
+pub(super) use times::may_tell;
+pub use trace::OpenRecord;
+pub use trace::OpenTrace;
+pub use trace::Place;
+pub use trace::SegmentId;
+pub use trace::TraceKey;
+
 use crate::event::Kind;
 use crate::event::carry;
-use crate::event::record::Head;
 use ahash::HashMap;
 use ahash::HashSet;
+use carried::from_carry;
+use carried::to_carry;
+use patience::ends;
+use patience::is_due;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
@@ -15,230 +34,8 @@ use std::collections::BTreeSet;
 const RECORD_MEMORY: usize = 192;
 const TRACE_MEMORY: usize = 256;
 
-/// Nanoseconds by which a log record may come before the start or after the end of the operation that it tells: it
-/// is written when the operation has ended.
-const EARLY: u64 = 1_000_000_000;
-const LATE: u64 = 5_000_000_000;
-
 /// How many spans that say the same as a log record are weighed against it.
 const WEIGHED: usize = 4;
-
-/// Whether a log record of this time may tell an operation of these times. 0 is a time that is not stated.
-pub(super) fn may_tell(time: u64, start_ns: u64, end_ns: u64) -> bool {
-    time == 0 || start_ns <= time.saturating_add(EARLY) && time <= end_ns.saturating_add(LATE)
-}
-
-/// The earliest end of an operation that a log record of this time may tell.
-pub(super) fn earliest_end(time: u64) -> u64 {
-    time.saturating_sub(LATE)
-}
-
-/// Who a record belongs to and what it is grouped under.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TraceKey {
-    /// Bound from the credential.
-    pub tenant: String,
-    /// Prefix in the store, bound from the credential.
-    pub prefix: String,
-    /// The trace id, or a hash of what posted events wait for.
-    pub id: [u8; 16],
-}
-
-/// A segment: one of the log, or the copy of open records that the fold of that segment made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SegmentId {
-    /// Its number, or the number of the segment whose fold made the copy.
-    pub number: u64,
-    /// Whether it is such a copy.
-    pub kept: bool,
-}
-
-/// Where a record stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The file.
-    pub segment: SegmentId,
-    /// Offset of the envelope that it came with.
-    pub envelope: u64,
-    /// Offset of the record.
-    pub offset: u64,
-    /// Bytes of the record.
-    pub length: u32,
-}
-
-/// A record of an open trace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OpenRecord {
-    /// Where its content stands.
-    pub place: Place,
-    /// Its number among all input records of this writer.
-    pub sequence: u64,
-    /// Log time.
-    pub arrival: u64,
-    /// Its key in the resend window.
-    pub resend_key: u128,
-    kind: Kind,
-    span: Option<[u8; 8]>,
-    parent: Option<[u8; 8]>,
-    parent_is_remote: bool,
-    response: u64,
-    start_ns: u64,
-    end_ns: u64,
-    own: u64,
-    waits_for: u64,
-    is_call: bool,
-    /// Whether another record has come under the source's own id.
-    pub clashes: bool,
-}
-
-impl OpenRecord {
-    /// What the index keeps of a record.
-    pub fn new(place: Place, sequence: u64, arrival: u64, resend_key: u128, head: &Head) -> Self {
-        let shared = head.shared();
-        Self {
-            place,
-            sequence,
-            arrival,
-            resend_key,
-            kind: head.kind,
-            span: head.span,
-            parent: head.parent,
-            parent_is_remote: head.parent_is_remote,
-            response: if head.is_call { head.response } else { 0 },
-            start_ns: head.start_ns,
-            end_ns: head.end_ns,
-            own: if shared == 0 { head.own } else { shared },
-            waits_for: if shared == 0 { head.waits_for } else { shared },
-            is_call: head.is_call,
-            clashes: false,
-        }
-    }
-
-    /// Whether it is a log record without a trace that waits for the span of what it tells.
-    fn is_loose(&self) -> bool {
-        self.kind == Kind::Log && self.own != 0
-    }
-
-    fn overlaps(&self, other: &Self) -> bool {
-        self.start_ns <= other.end_ns && other.start_ns <= self.end_ns
-    }
-}
-
-/// An open trace.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OpenTrace {
-    /// Its records in order of arrival.
-    pub records: Vec<OpenRecord>,
-    /// Log time of the first arrival of this assembly.
-    pub opened: u64,
-    /// Log time of the last arrival.
-    pub last: u64,
-    /// Whether its root came in an earlier assembly.
-    pub root_came: bool,
-    /// Tombstones of earlier assemblies.
-    pub tombs: Vec<carry::TombPlace>,
-    /// Log time of the arrival that finished it.
-    finished: Option<u64>,
-    /// How many of its records the last carry knows.
-    carried: usize,
-}
-
-impl OpenTrace {
-    /// Whether a root is among its records, or came before.
-    pub fn has_root(&self) -> bool {
-        self.root_came || self.spans().any(|span| span.parent.is_none())
-    }
-
-    /// Whether it holds log records without a trace: such never stand with others.
-    fn is_of_loose(&self) -> bool {
-        self.records.first().is_some_and(OpenRecord::is_loose)
-    }
-
-    fn spans(&self) -> impl Iterator<Item = &OpenRecord> {
-        self.records.iter().filter(|record| record.kind == Kind::Span && record.span.is_some())
-    }
-
-    /// When it became finished: its root has ended, or all whose parent is not here were called from elsewhere.
-    fn finished_at(&self) -> Option<u64> {
-        if self.root_came {
-            return Some(self.opened);
-        }
-        if let Some(root) = self.spans().filter(|span| span.parent.is_none()).map(|span| span.arrival).min() {
-            return Some(root);
-        }
-        if self.is_of_loose() {
-            return Some(self.opened);
-        }
-        if self.records.iter().any(|record| record.kind == Kind::Posted) {
-            return self.answered_at();
-        }
-        let here: HashSet<_> = self.spans().filter_map(|span| span.span).collect();
-        let is_missing = |span: &OpenRecord| span.parent.is_some_and(|parent| !here.contains(&parent));
-        let is_called = self.spans().filter(|span| is_missing(span)).all(|span| span.parent_is_remote);
-        if here.is_empty() || !is_called {
-            return None;
-        }
-        self.spans().map(|span| span.arrival).max()
-    }
-
-    /// When a posted answer and what it waited for were both here. Chunks are no answer.
-    fn answered_at(&self) -> Option<u64> {
-        let is_awaited = |record: &&OpenRecord| record.own == record.waits_for;
-        let awaited = self.records.iter().filter(is_awaited).map(|record| record.arrival).min();
-        let answers = self.records.iter().filter(|record| record.is_call && !is_awaited(record));
-        Some(awaited?.max(answers.map(|record| record.arrival).min()?))
-    }
-}
-
-/// When traces are emitted. Nanoseconds of log time.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// After the arrival that finished the trace.
-    pub linger: u64,
-    /// After the last arrival.
-    pub idle: u64,
-    /// After the first arrival.
-    pub max_age: u64,
-}
-
-/// What a seal asks for beside its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Close {
-    /// Nothing: the rules of patience hold.
-    ByRule,
-    /// The process ends: finished traces do not linger; with `open`, the others are closed and marked.
-    Shutdown {
-        /// Whether open traces are closed too.
-        open: bool,
-    },
-    /// The input ends: everything is emitted, unmarked.
-    End,
-}
-
-/// Why a trace was emitted before it was finished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Closed {
-    /// Nothing came for long.
-    Idle,
-    /// It was open for too long.
-    MaxAge,
-    /// The log or the index was full.
-    Cap,
-    /// The process ended.
-    Shutdown,
-}
-
-impl Closed {
-    /// As it stands in `details.trace_closed`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::MaxAge => "max_age",
-            Self::Cap => "cap",
-            Self::Shutdown => "shutdown",
-        }
-    }
-}
 
 /// A set of traces that are emitted together, each with the reason if it was not finished.
 pub type Group = Vec<(TraceKey, OpenTrace, Option<Closed>)>;
@@ -555,106 +352,4 @@ pub struct Waiting {
     pub root: usize,
     /// For the span of their log records.
     pub span: usize,
-}
-
-fn ends(trace: &OpenTrace, patience: Patience) -> u64 {
-    if trace.is_of_loose() {
-        // More of it never comes: what it waits for is in another trace.
-        return trace.opened.saturating_add(patience.max_age);
-    }
-    trace.last.saturating_add(patience.idle).min(trace.opened.saturating_add(patience.max_age))
-}
-
-/// Whether a trace is due, and why if it is not finished.
-fn is_due(trace: &OpenTrace, now: u64, patience: Patience, close: Close) -> Option<Option<Closed>> {
-    match (trace.finished, close) {
-        (_, Close::End) | (Some(_), Close::Shutdown { .. }) => return Some(None),
-        (Some(at), Close::ByRule) if at.saturating_add(patience.linger) <= now => return Some(None),
-        (None, Close::Shutdown { open: true }) => return Some(Some(Closed::Shutdown)),
-        _ => {}
-    }
-    let is_finished = trace.finished.is_some();
-    if trace.opened.saturating_add(patience.max_age) <= now {
-        return Some((!is_finished).then_some(Closed::MaxAge));
-    }
-    if trace.last.saturating_add(patience.idle) <= now {
-        return Some((!is_finished).then_some(Closed::Idle));
-    }
-    None
-}
-
-fn to_carry(key: &TraceKey, trace: &OpenTrace, known: usize, moved: Vec<carry::Move>) -> carry::OpenTrace {
-    let id = |id: Option<[u8; 8]>| id.map(|id| id.to_vec()).unwrap_or_default();
-    let records = trace.records.iter().skip(known).map(|record| carry::OpenRecord {
-        segment: record.place.segment.number,
-        kept: record.place.segment.kept,
-        envelope: record.place.envelope,
-        offset: record.place.offset,
-        length: record.place.length,
-        sequence: record.sequence,
-        arrival: record.arrival,
-        resend_key: record.resend_key.to_le_bytes().to_vec(),
-        kind: u32::try_from(i32::from(record.kind)).unwrap_or(0),
-        span: id(record.span),
-        parent: id(record.parent),
-        parent_is_remote: record.parent_is_remote,
-        response: record.response,
-        start_ns: if record.response | record.waits_for == 0 { 0 } else { record.start_ns },
-        end_ns: if record.response | record.waits_for == 0 { 0 } else { record.end_ns },
-        own: record.own,
-        waits_for: record.waits_for,
-        is_call: record.is_call,
-        clashes: record.clashes,
-    });
-    carry::OpenTrace {
-        tenant: key.tenant.clone(),
-        prefix: key.prefix.clone(),
-        key: key.id.to_vec(),
-        opened: trace.opened,
-        last: trace.last,
-        root_came: trace.root_came,
-        tombs: trace.tombs.clone(),
-        records: records.collect(),
-        moved,
-    }
-}
-
-fn from_carry(trace: carry::OpenTrace) -> (TraceKey, OpenTrace) {
-    let records = trace.records.into_iter().map(|record| OpenRecord {
-        place: Place {
-            segment: SegmentId { number: record.segment, kept: record.kept },
-            envelope: record.envelope,
-            offset: record.offset,
-            length: record.length,
-        },
-        sequence: record.sequence,
-        arrival: record.arrival,
-        resend_key: record.resend_key.first_chunk().map_or(0, |key| u128::from_le_bytes(*key)),
-        kind: i32::try_from(record.kind).ok().and_then(|kind| Kind::try_from(kind).ok()).unwrap_or(Kind::Span),
-        span: record.span.first_chunk().copied(),
-        parent: record.parent.first_chunk().copied(),
-        parent_is_remote: record.parent_is_remote,
-        response: record.response,
-        start_ns: record.start_ns,
-        end_ns: record.end_ns,
-        own: record.own,
-        waits_for: record.waits_for,
-        is_call: record.is_call,
-        clashes: record.clashes,
-    });
-    let key = TraceKey {
-        tenant: trace.tenant,
-        prefix: trace.prefix,
-        id: trace.key.first_chunk().copied().unwrap_or_default(),
-    };
-    let open = OpenTrace {
-        records: records.collect(),
-        opened: trace.opened,
-        last: trace.last,
-        root_came: trace.root_came,
-        tombs: trace.tombs,
-        finished: None,
-        carried: 0,
-    };
-    (key, open)
 }
