@@ -3,19 +3,22 @@
 //! Law: every attribute whose value did not land as it was sent stays for the row's `attributes`. So reading marks
 //! only what it gives unchanged, and callers mark the rest when they have put it into the row.
 
+mod doc;
 mod index;
 mod tree;
 
+pub(super) use doc::Doc;
+pub(super) use doc::read_text;
 pub(super) use tree::Budget;
 
 use super::json::Node;
 use super::json::any_json;
 use super::json::any_node;
 use super::json::any_text;
-use super::json::may_hold_structure;
-use super::json::parse;
 use super::notes::Notes;
 use super::value;
+use doc::is_blank;
+use doc::words_of;
 use index::Index;
 use index::Keys;
 use index::SLOTS;
@@ -367,56 +370,4 @@ impl<'a> Attributes<'a> {
     pub(super) fn all_used(&self) -> bool {
         (0..self.list.len()).all(|place| self.used.get(place))
     }
-}
-
-/// A value read from an attribute.
-pub(super) struct Doc<'a> {
-    pub node: Node<'a>,
-    /// Whether the tree says all that the text says.
-    pub whole: bool,
-}
-
-/// A text read as JSON where it looks like it, its flaws noted.
-pub(super) fn read_text<'t>(text: &'t str, key: &str, notes: &Notes) -> Doc<'t> {
-    let plain = Doc { node: Node::String(Cow::Borrowed(text)), whole: true };
-    if !may_hold_structure(text) {
-        return plain;
-    }
-    match parse(text) {
-        Some(parsed) => {
-            if let Some(words) = parsed.flaws.words() {
-                notes.add(|| format!("{words} in {key}"));
-            }
-            Doc { node: parsed.node, whole: !parsed.flaws.lost_something() }
-        }
-        None => {
-            notes.add(|| format!("no json in {key}"));
-            plain
-        }
-    }
-}
-
-fn is_blank(value: Option<&AnyValue>) -> bool {
-    value.and_then(any_text).is_some_and(|text| text.trim().is_empty())
-}
-
-fn words_of(text: &str) -> Vec<Cow<'_, str>> {
-    let trimmed = text.trim();
-    if trimmed.starts_with('[')
-        && let Some(parsed) = parse(trimmed)
-    {
-        return parsed
-            .node
-            .items()
-            .iter()
-            .filter(|item| !item.is_empty())
-            .map(|item| Cow::Owned(item.plain()))
-            .collect();
-    }
-    trimmed
-        .split(',')
-        .map(str::trim)
-        .filter(|word| !word.is_empty())
-        .map(|word| Cow::Borrowed(word.trim_matches('"')))
-        .collect()
 }
