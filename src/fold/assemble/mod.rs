@@ -51,8 +51,8 @@ use crate::fold::Dead;
 use crate::fold::account::Fate;
 use crate::pricing::Table;
 use group::Group;
-pub use rejoin::Rejoin;
 pub use origin::Origin;
+pub use rejoin::Rejoin;
 use std::sync::Arc;
 
 /// What rows are made with.
