@@ -4,6 +4,7 @@
 //! compares both gets equal text. The policy `strict` is the one without these faults.
 
 use super::config::Mode;
+use super::gate::Near;
 use super::gate::is_blob;
 use super::rule::Class;
 use super::rule::Form;
@@ -68,6 +69,14 @@ pub(super) fn rules() -> Vec<Rule> {
         .iter()
         .map(|(name, keywords, pattern, form)| Rule { form: *form, ..built_in(name, Class::Secret, keywords, pattern) })
         .collect();
+    for rule in &mut rules {
+        rule.trigger = match (rule.name.as_ref(), std::mem::replace(&mut rule.trigger, Trigger::Always)) {
+            ("discord_token", _) => Trigger::Discord,
+            ("env_secret", Trigger::Keywords(words)) => Trigger::Near(words, Near::Assignment),
+            ("anthropic_key" | "openai_key", Trigger::Keywords(words)) => Trigger::Near(words, Near::Follow(20)),
+            (_, trigger) => trigger,
+        };
+    }
     rules.push(Rule {
         name: "aws_secret_key".into(),
         class: Class::Secret,

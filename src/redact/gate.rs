@@ -10,6 +10,7 @@ use aho_corasick::AhoCorasick;
 use aho_corasick::Span;
 use aho_corasick::packed;
 use memchr::memchr_iter;
+use std::ops::Range;
 
 /// Characters of the shortest text that a rule of `floor` matches, `a@b.cc`.
 const SHORTEST: usize = 6;
@@ -67,6 +68,49 @@ const LITERALS: [(&str, Check); 25] = [
     ("/home/", Check::Path),
     (r"\Users\", Check::Open),
 ];
+
+/// What must stand beside a keyword of a rule: what the rule asks for, or more. It is told from raw bytes, so that what
+/// JSON escapes may hide counts as there.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Near {
+    /// At least so many characters of tokens follow.
+    Follow(usize),
+    /// An upper-case name that it is a part of is being assigned to.
+    Assignment,
+    /// A name that it is a part of is being assigned to, or is that of a flag.
+    Naming,
+}
+
+impl Near {
+    /// Whether it stands there.
+    pub(super) fn holds(self, bytes: &[u8], keyword: Range<usize>) -> bool {
+        let before = bytes.get(..keyword.start).unwrap_or_default();
+        let after = bytes.get(keyword.end..).unwrap_or_default();
+        match self {
+            Self::Follow(least) => after.get(..least).is_some_and(|next| next.iter().all(|byte| is_of_token(*byte))),
+            Self::Assignment => {
+                let is_upper = bytes.get(keyword).is_some_and(|word| word.iter().all(u8::is_ascii_uppercase));
+                is_upper && is_assignment(before, after)
+            }
+            Self::Naming => is_naming(before, after),
+        }
+    }
+}
+
+/// The rest of a name, maybe a quote and white space, then `:` or `=`; or a space behind a name that begins with `--`.
+fn is_naming(before: &[u8], after: &[u8]) -> bool {
+    let is_name = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let rest = after.iter().take(FAR).take_while(is_name).count();
+    let mut next =
+        after.iter().skip(rest).take(FAR).skip_while(|byte| matches!(byte, b'"' | b'\'' | b'`' | b' ' | b'\t'));
+    if next.next().is_none_or(|byte| matches!(byte, b':' | b'=' | b'\\')) {
+        return after.len() > rest;
+    }
+    let is_dash = |pair: &[u8]| pair == b"--";
+    let name = before.iter().rev().take(FAR).take_while(is_name).count();
+    let name = before.get(before.len() - name..).unwrap_or_default();
+    after.get(rest) == Some(&b' ') && (name.windows(2).any(is_dash) || name.len() == FAR)
+}
 
 const SCHEMES: [&[u8]; 5] = [b"postgres", b"mysql", b"mongodb", b"redis", b"amqp"];
 
@@ -236,6 +280,11 @@ fn runs(bytes: &[u8], least: usize, class: impl Fn(u8) -> bool) -> impl Iterator
     })
 }
 
+/// Whether there is a run in which a Discord token may stand.
+pub(super) fn has_discord_run(bytes: &[u8]) -> bool {
+    runs(bytes, RUN, is_run).any(has_discord)
+}
+
 /// `.`, six characters, `.`, with room for the rest.
 fn has_discord(run: &[u8]) -> bool {
     memchr_iter(b'.', run).any(|dot| dot >= 24 && run.get(dot + 7) == Some(&b'.') && run.len() >= dot + 7 + 28)
@@ -283,6 +332,11 @@ pub(super) fn is_blob(byte: u8) -> bool {
 
 fn is_token(byte: u8) -> bool {
     is(byte, TOKEN)
+}
+
+/// What any token may be made of.
+fn is_of_token(byte: u8) -> bool {
+    is_run(byte) || byte == b','
 }
 
 fn is_alphanumeric(byte: u8) -> bool {

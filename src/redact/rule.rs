@@ -4,7 +4,9 @@
 //! where a literal that they need is found.
 
 use super::config::Mode;
+use super::gate::Near;
 use super::gate::has_blob;
+use super::gate::has_discord_run;
 use super::gate::has_hex;
 use super::key::Key;
 use super::key::is_hex;
@@ -13,6 +15,7 @@ use aho_corasick::AhoCorasickKind;
 use memchr::memmem;
 use regex::Regex;
 use std::borrow::Cow;
+use std::mem::discriminant;
 use std::ops::Range;
 
 /// What every mark begins with.
@@ -36,12 +39,16 @@ pub(super) enum Trigger {
     Always,
     /// One of these literals, in any letter case.
     Keywords(Vec<Cow<'static, str>>),
+    /// One of these literals, in any letter case, with something else beside it.
+    Near(Vec<Cow<'static, str>>, Near),
     /// Seven digits or more.
     Digits,
     /// An unbroken run of 40 base64 characters or more.
     Run,
     /// An unbroken run of 32 hex digits or more.
     Hex,
+    /// A run in which a Discord token may stand.
+    Discord,
 }
 
 /// How a rule finds what it is about.
@@ -219,10 +226,10 @@ impl Rule {
 #[derive(Debug)]
 pub(super) struct Triggers {
     keywords: AhoCorasick,
-    /// The rule of each keyword.
-    owners: Vec<usize>,
-    /// What is no keyword.
-    others: Vec<(usize, Trigger)>,
+    /// The rule of each keyword, and what must stand beside it.
+    owners: Vec<(usize, Option<Near>)>,
+    /// What is no keyword, each kind once, with its rules.
+    others: Vec<(Trigger, Vec<usize>)>,
 }
 
 impl Triggers {
@@ -231,14 +238,22 @@ impl Triggers {
     pub(super) fn new<'a>(triggers: impl IntoIterator<Item = &'a Trigger>) -> Self {
         let mut keywords: Vec<&str> = Vec::new();
         let mut owners = Vec::new();
-        let mut others = Vec::new();
+        let mut others: Vec<(Trigger, Vec<usize>)> = Vec::new();
         for (index, trigger) in triggers.into_iter().enumerate() {
-            if let Trigger::Keywords(own) = trigger {
-                keywords.extend(own.iter().map(AsRef::as_ref));
-                owners.resize(keywords.len(), index);
-            } else {
-                others.push((index, trigger.clone()));
-            }
+            let (own, near) = match trigger {
+                Trigger::Keywords(own) => (own, None),
+                Trigger::Near(own, near) => (own, Some(*near)),
+                other => {
+                    let same = |(known, _): &&mut (Trigger, Vec<usize>)| discriminant(known) == discriminant(other);
+                    match others.iter_mut().find(same) {
+                        Some((_, rules)) => rules.push(index),
+                        None => others.push((other.clone(), vec![index])),
+                    }
+                    continue;
+                }
+            };
+            keywords.extend(own.iter().map(AsRef::as_ref));
+            owners.resize(keywords.len(), (index, near));
         }
         let keywords = AhoCorasick::builder()
             .ascii_case_insensitive(true)
@@ -255,22 +270,27 @@ impl Triggers {
 
     /// Whether these bytes pull any.
     pub(super) fn is_pulled(&self, bytes: &[u8]) -> bool {
-        self.others.iter().any(|(_, trigger)| trigger.is_pulled(bytes))
-            || !self.owners.is_empty() && self.keywords.is_match(bytes)
+        self.others.iter().any(|(trigger, _)| trigger.is_pulled(bytes)) || self.by_keywords(bytes).next().is_some()
     }
 
     /// Says which ones a text pulls.
     fn pull(&self, text: &str, pulled: &mut [bool]) {
-        let of_keywords = self
-            .keywords
-            .find_overlapping_iter(text)
-            .filter_map(|found| self.owners.get(found.pattern().as_usize()).copied());
-        let others = self.others.iter().filter(|(_, trigger)| trigger.is_pulled(text.as_bytes()));
-        for index in of_keywords.chain(others.map(|(index, _)| *index)) {
+        let others = self.others.iter().filter(|(trigger, _)| trigger.is_pulled(text.as_bytes()));
+        let others = others.flat_map(|(_, rules)| rules.iter().copied());
+        for index in self.by_keywords(text.as_bytes()).chain(others) {
             if let Some(pulled) = pulled.get_mut(index) {
                 *pulled = true;
             }
         }
+    }
+
+    /// The rules whose keywords stand in these bytes, with what must stand beside them.
+    fn by_keywords<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+        let found = self.keywords.find_overlapping_iter(bytes).filter(|_| !self.owners.is_empty());
+        found.filter_map(|found| {
+            let (index, near) = self.owners.get(found.pattern().as_usize())?;
+            near.is_none_or(|near| near.holds(bytes, found.range())).then_some(*index)
+        })
     }
 }
 
@@ -278,12 +298,24 @@ impl Trigger {
     fn is_pulled(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Always => true,
-            Self::Keywords(_) => false,
-            Self::Digits => bytes.iter().filter(|byte| byte.is_ascii_digit()).nth(6).is_some(),
+            Self::Keywords(_) | Self::Near(..) => false,
+            Self::Digits => has_digits(bytes),
             Self::Run => has_blob(bytes),
             Self::Hex => has_hex(bytes),
+            Self::Discord => has_discord_run(bytes),
         }
     }
+}
+
+/// Whether there are seven digits or more. Counted by blocks, which the compiler makes vectors of.
+fn has_digits(bytes: &[u8]) -> bool {
+    const LEAST: usize = 7;
+    const BLOCK: usize = 128;
+    let mut count = 0;
+    bytes.chunks(BLOCK).any(|block| {
+        count += block.iter().filter(|byte| byte.is_ascii_digit()).count();
+        count >= LEAST
+    })
 }
 
 /// An ordered set of rules.

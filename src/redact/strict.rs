@@ -12,6 +12,7 @@ pub(super) use secret::is_secret;
 
 use super::config::Mode;
 use super::floor;
+use super::gate::Near;
 use super::rule::Class;
 use super::rule::Form;
 use super::rule::Found;
@@ -138,7 +139,7 @@ const PATTERNS: [Row; 21] = [
     // As bots have them now: longer than the one that `floor` knows.
     (
         "discord_token",
-        &["."],
+        &[],
         r"(?:^|[^A-Za-z0-9_-])(?P<secret>[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,40})",
     ),
     // Encrypted: five parts, of which the second may be empty.
@@ -177,10 +178,14 @@ pub(super) fn rules() -> Vec<Rule> {
         trigger: Trigger::Hex,
         ..floor::built_in("twilio_id", Class::Secret, &[], r"(?-u:\b)(?:AC|SK|SM|PN)[0-9a-f]{32}(?-u:\b)")
     });
-    rules.push(checked("openai_key", &["sk-"], r"(?:^|[^A-Za-z0-9])(?P<secret>sk-[A-Za-z0-9_-]{20,})", |found| {
+    let openai = checked("openai_key", &[], r"(?:^|[^A-Za-z0-9])(?P<secret>sk-[A-Za-z0-9_-]{20,})", |found| {
         found.secret().bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
-    }));
-    let pattern = |(name, keywords, pattern): &Row, class| floor::built_in(name, class, keywords, pattern);
+    });
+    rules.push(Rule { trigger: Trigger::Near(vec!["sk-".into()], Near::Follow(20)), ..openai });
+    let pattern = |(name, keywords, pattern): &Row, class| {
+        let rule = floor::built_in(name, class, keywords, pattern);
+        if keywords.is_empty() { Rule { trigger: Trigger::Discord, ..rule } } else { rule }
+    };
     let of = |names: fn(&str) -> bool| PATTERNS.iter().filter(move |(name, ..)| names(name));
     // Before `floor`'s, which knows the first three parts of five.
     rules.splice(1..1, of(|name| name == "jwt").map(|row| pattern(row, Class::Secret)));
@@ -193,7 +198,11 @@ pub(super) fn rules() -> Vec<Rule> {
     }));
     rules.push(checked("basic_auth", &["basic"], r"(?i-u:basic)\s+(?P<secret>[A-Za-z0-9+/]{6,})={0,2}", is_basic_auth));
     rules.push(scan("db_password", Class::Secret, &["://"], url_passwords));
-    rules.push(scan(SECRET_FIELD, Class::Secret, &secret::KEYWORDS, secret::assignments));
+    let words = secret::KEYWORDS.map(Into::into).into();
+    rules.push(Rule {
+        trigger: Trigger::Near(words, Near::Naming),
+        ..scan(SECRET_FIELD, Class::Secret, &[], secret::assignments)
+    });
     rules.push(checked("secret_element", &secret::ELEMENT_KEYWORDS, secret::ELEMENT_PATTERN, |found| {
         is_secret(found.first, found.secret())
     }));
@@ -214,7 +223,8 @@ pub(super) fn rules() -> Vec<Rule> {
 fn prefixed(name: &'static str, prefixes: &[&'static str], class: &str, least: usize) -> Rule {
     let escaped: Vec<String> = prefixes.iter().map(|prefix| regex::escape(prefix)).collect();
     let pattern = format!("(?:^|[^A-Za-z0-9])(?P<secret>(?:{}){class}{{{least},}})", escaped.join("|"));
-    floor::built_in(name, Class::Secret, prefixes, &pattern)
+    let trigger = Trigger::Near(prefixes.iter().copied().map(Into::into).collect(), Near::Follow(least));
+    Rule { trigger, ..floor::built_in(name, Class::Secret, &[], &pattern) }
 }
 
 #[expect(clippy::expect_used, reason = "patterns of our own, compiled by every test")]

@@ -7,9 +7,9 @@ use memchr::memchr2_iter;
 use memchr::memmem;
 use std::ops::Range;
 
-/// Literals one of which stands in every telling name.
-pub(super) const KEYWORDS: [&str; 8] =
-    ["pass", "pw", "secret", "token", "key", "credential", "authorization", "cookie"];
+/// Literals one of which stands in every telling name; the last two are the key `auth` in JSON.
+pub(super) const KEYWORDS: [&str; 10] =
+    ["pass", "pw", "secret", "token", "key", "credential", "authorization", "cookie", "auth\"", "auth\\"];
 
 /// Literals one of which stands where a password is told in a sentence.
 pub(super) const SAID_KEYWORDS: [&str; 4] = ["password", "passwort", "passphrase", "passcode"];
@@ -85,7 +85,28 @@ enum Telling {
     Token,
 }
 
+/// Whether a name may tell anything, to judge by its last two letters: nearly none does.
+fn may_tell(name: &str) -> bool {
+    let letters = name.bytes().rev().filter(u8::is_ascii_alphanumeric).skip_while(u8::is_ascii_digit);
+    let mut letters = letters.map(|byte| byte.to_ascii_lowercase());
+    matches!(
+        (letters.next(), letters.next()),
+        // Password, passwd, pwd; passphrase; authorization; cookie; secret; token; key; credential(s); pass; pw.
+        (Some(b'd'), Some(b'r' | b'w'))
+            | (Some(b'e'), Some(b's' | b'i'))
+            | (Some(b'n'), Some(b'o' | b'e'))
+            | (Some(b't'), Some(b'e'))
+            | (Some(b'y'), Some(b'e'))
+            | (Some(b'l'), Some(b'a'))
+            | (Some(b's'), Some(b'l' | b's'))
+            | (Some(b'w'), Some(b'p'))
+    )
+}
+
 fn telling(name: &str) -> Option<Telling> {
+    if !may_tell(name) {
+        return None;
+    }
     let letters: String =
         name.chars().filter(char::is_ascii_alphanumeric).map(|char| char.to_ascii_lowercase()).collect();
     let letters = letters.trim_end_matches(|char: char| char.is_ascii_digit());
@@ -113,7 +134,8 @@ fn is_pass(name: &str) -> bool {
 
 /// Whether the value of a JSON field is secret, to judge by the field's name.
 pub(in crate::redact) fn is_secret(name: &str, value: &str) -> bool {
-    match telling(&without_marks(name)) {
+    let telling = if name.contains('[') { telling(&without_marks(name)) } else { telling(name) };
+    match telling {
         _ if is_identity(value) => false,
         Some(Telling::Password) => !value.is_empty() && !is_placeholder(value),
         Some(Telling::Token) => value.len() >= 8 && !value.contains(char::is_whitespace) && is_random(value),

@@ -167,6 +167,8 @@ fn telling_names_of_json_hide_their_values() {
             r#"{"auths":{"r.example":{"auth":"amFuZTpodW50ZXIy"}}}"#,
             r#"{"auths":{"r.example":{"auth":"[REDACTED:secret_field]"}}}"#,
         ),
+        (r#"{"auth":"amFuZTpodW50ZXIy"}"#, r#"{"auth":"[REDACTED:secret_field]"}"#),
+        (r#""{\"auth\":\"amFuZTpodW50ZXIy\"}""#, r#""{\"auth\":\"[REDACTED:secret_field]\"}""#),
         (r#"{"password":"hunter2","user":"app"}"#, r#"{"password":"[REDACTED:secret_field]","user":"app"}"#),
         (r#"{"db.password":"x y z"}"#, r#"{"db.password":"[REDACTED:secret_field]"}"#),
         (r#"{"headers":{"X-Api-Key":["ab12cd34ef"]}}"#, r#"{"headers":{"X-Api-Key":["[REDACTED:secret_field]"]}}"#),
