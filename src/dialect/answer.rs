@@ -96,6 +96,13 @@ pub(super) fn is_dated(name: &str) -> bool {
     false
 }
 
+/// Whether a name ends in a version, as Google's answers state it: gemini-2.0-flash-001, gemini-2.5-pro-preview-06-05.
+pub(super) fn is_versioned(name: &str) -> bool {
+    let last = name.rsplit('-').next().unwrap_or_default();
+    last.len() == 3 && last.bytes().all(|byte| byte.is_ascii_digit())
+        || ["-preview-", "-exp-"].iter().any(|word| name.contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +119,8 @@ mod tests {
         assert_eq!(pair(Some(dated), None, true), (String::new(), dated.into()));
         assert_eq!(pair(Some(dated), None, false), (dated.into(), String::new()));
         assert_eq!(pair(Some("gpt-4o-mini"), Some("gpt-4o-mini"), true), ("gpt-4o-mini".into(), String::new()));
+        assert!(is_versioned("gemini-2.0-flash-001") && is_versioned("gemini-2.5-pro-preview-06-05"));
+        assert!(!is_versioned("gemini-2.5-flash") && !is_versioned("gpt-4o-mini"));
         assert!(is_dated("claude-sonnet-4-5-20250929") && !is_dated("gpt-4-32k") && !is_dated("gemini-2.0-flash-001"));
     }
 }

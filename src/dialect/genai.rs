@@ -13,6 +13,7 @@ use super::messages::tells_messages;
 use super::notes::Notes;
 use super::source::Source;
 use super::usage::Counts;
+use super::usage::Scheme;
 use super::value;
 use crate::event::Half;
 use crate::event::Part;
@@ -156,7 +157,7 @@ fn facts(source: &Source<'_>, draft: &mut Draft) {
     for key in ["gen_ai.response.finish_reason", "gen_ai.response.stop_reason"] {
         draft.reasons_from(attributes, key);
     }
-    draft.usage(attributes, || counts(attributes, notes));
+    draft.usage(attributes, || Counts { scheme: scheme(source), ..counts(attributes, notes) });
     details_of_usage(attributes, notes, draft);
     if !draft.has_cost() {
         let key = "gen_ai.usage.cost";
@@ -240,6 +241,17 @@ fn names(attributes: &Attributes<'_>, draft: &mut Draft) {
     {
         draft.model().response_id = Some(id.into_owned());
     }
+}
+
+/// Bedrock counts what was read from a cache beside the input. These packages pass that on, and one adds up a total of
+/// its own that leaves the cache out.
+fn scheme(source: &Source<'_>) -> Scheme {
+    let passes_on = [
+        "opentelemetry.instrumentation.bedrock",
+        "opentelemetry.instrumentation.genai.bedrock",
+        "opentelemetry.instrumentation.botocore.bedrock-runtime",
+    ];
+    if passes_on.contains(&source.scope.name) { Scheme::CacheApart } else { Scheme::Unknown }
 }
 
 /// Usage under every name that the conventions and their neighbours have had.

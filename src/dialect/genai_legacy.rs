@@ -18,9 +18,11 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "otel-genai-events",
     events: &[
         "gen_ai.system.message",
+        "gen_ai.developer.message",
         "gen_ai.user.message",
         "gen_ai.assistant.message",
         "gen_ai.tool.message",
+        "gen_ai.function.message",
         "gen_ai.choice",
         "gen_ai.content.prompt",
         "gen_ai.content.completion",
@@ -40,10 +42,11 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
 /// The role that an event's name gives to a message which states none; None for an event of another kind.
 fn role_of(name: &str) -> Option<&'static str> {
     Some(match name {
-        "gen_ai.system.message" => "system",
+        // Emitters name the event for whatever role the message has.
+        "gen_ai.system.message" | "gen_ai.developer.message" => "system",
         "gen_ai.user.message" => "user",
         "gen_ai.assistant.message" | "gen_ai.choice" => "assistant",
-        "gen_ai.tool.message" => "tool",
+        "gen_ai.tool.message" | "gen_ai.function.message" => "tool",
         _ => return None,
     })
 }
@@ -60,6 +63,10 @@ fn log(source: &Source<'_>, draft: &mut Draft) {
     source.body_used.set(!told.lossy && !told.is_empty());
     if told.withheld {
         source.notes.add(|| format!("content withheld in {}", source.name));
+    }
+    // Botocore's instrumentation tells each of a message's tool results by an event of its own before.
+    if role == "user" && source.scope.name.starts_with("opentelemetry.instrumentation.botocore") {
+        told.said.retain(|said| said.message.role != "tool");
     }
     provider(source, draft);
     let choice = source.name == "gen_ai.choice";

@@ -3,6 +3,7 @@
 //! Source: `@genkit-ai/core` 1.42.
 
 use super::Dialect;
+use super::answer::Answer;
 use super::draft::Draft;
 use super::json::Node;
 use super::messages;
@@ -89,11 +90,16 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
     }
     let Some(doc) = source.json(OUTPUT) else { return };
     let node = &doc.node;
+    // The provider's own answer, beside Genkit's form of it.
+    let answer = node.first(&["raw", "custom"]).map(Answer::of).unwrap_or_default();
     if let Some(usage) = node.get("usage") {
-        draft.usage(&source.attributes, || Counts {
-            reasoning: within(usage.get("thoughtsTokens")),
-            cached: within(usage.get("cachedContentTokens")),
-            ..Counts::of(usage)
+        draft.usage(&source.attributes, || {
+            let own = Counts {
+                reasoning: within(usage.get("thoughtsTokens")),
+                cached: within(usage.get("cachedContentTokens")),
+                ..Counts::of(usage)
+            };
+            own.beside(answer.counts)
         });
     }
     let told = match node.get("message") {
@@ -102,6 +108,7 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
     };
     draft.reasons(node.text("finishReason"));
     draft.output(told, &source.notes, OUTPUT);
+    answer.fill(draft);
 }
 
 fn tool(source: &Source<'_>, draft: &mut Draft) {

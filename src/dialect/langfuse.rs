@@ -8,6 +8,7 @@ use super::draft::Draft;
 use super::json;
 use super::json::Node;
 use super::langchain;
+use super::messages;
 use super::sides;
 use super::source::Source;
 use super::usage;
@@ -37,6 +38,8 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     kind(source, draft);
     if draft.is(event_type::CHAT_COMPLETION) {
         draft.input_from(&source.attributes, &source.notes, INPUT);
+        beside_input(source, draft);
+        choices(source, draft);
         draft.output_from(&source.attributes, &source.notes, OUTPUT);
         call(source, draft);
     } else if draft.is(event_type::TOOL_EXECUTION) {
@@ -59,6 +62,8 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
 fn kind(source: &Source<'_>, draft: &mut Draft) {
     let Some(word) = source.text("langfuse.observation.type") else { return };
     draft.kind(match word {
+        // The wrapper of JavaScript calls each method of a client so.
+        "generation" if source.name.ends_with(".embeddings") => event_type::EMBEDDING,
         "generation" => event_type::CHAT_COMPLETION,
         "embedding" => event_type::EMBEDDING,
         "tool" => event_type::TOOL_EXECUTION,
@@ -70,6 +75,52 @@ fn kind(source: &Source<'_>, draft: &mut Draft) {
         "event" => event_type::LOG_LINE,
         _ => event_type::GRAPH_STEP,
     });
+}
+
+/// What JavaScript's wrapper of the Responses API puts beside the input.
+fn beside_input(source: &Source<'_>, draft: &mut Draft) {
+    if !source.name.ends_with(".responses") {
+        return;
+    }
+    let key = "langfuse.observation.metadata.instructions";
+    if let Some(system) = source.peek(key)
+        && let Some(input) = draft.input_mut().filter(|input| input.iter().all(|message| message.role != "system"))
+    {
+        input.splice(0..0, messages::read_system(&Node::String(system.into())).into_history());
+        source.attributes.mark(key);
+    }
+    let key = "langfuse.observation.metadata.tools";
+    if let Some(doc) = source.json(key).filter(|_| !draft.has_tools()) {
+        let mut tools = messages::Definitions::default();
+        if tools.read(&doc.node) {
+            source.attributes.mark(key);
+        }
+        draft.tools(tools);
+    }
+}
+
+/// Several answers to choose from stand as a list of messages: as many as were asked for.
+fn choices(source: &Source<'_>, draft: &mut Draft) {
+    if draft.has_output() || !source.peek(OUTPUT).is_some_and(|text| text.starts_with('[')) {
+        return;
+    }
+    let asked = source.json("langfuse.observation.model.parameters").and_then(|doc| doc.node.get("n")?.as_count());
+    let Some(asked) = asked.filter(|asked| *asked > 1) else { return };
+    let Some(doc) = source.json(OUTPUT) else { return };
+    let answers = doc.node.items();
+    if usize::try_from(asked) != Ok(answers.len()) || !answers.iter().all(messages::is_message) {
+        return;
+    }
+    let mut list = Vec::new();
+    for (place, message) in answers.iter().enumerate() {
+        let index = Node::Number(place.to_string().into());
+        list.push(Node::object(vec![("index".into(), index), ("message".into(), message.clone())]));
+    }
+    let told = messages::read(&Node::object(vec![("choices".into(), Node::array(list))]), "assistant");
+    let whole = doc.whole && !told.lossy;
+    if draft.output(told, &source.notes, OUTPUT) && whole {
+        source.attributes.mark(OUTPUT);
+    }
 }
 
 /// A text of the observation's metadata: each value is JSON.
@@ -138,8 +189,18 @@ fn counts(node: &Node<'_>) -> Counts {
         input: usage::within(node.get("input")),
         output: usage::within(node.get("output")),
         total: usage::within(node.get("total")),
-        cached: usage::within(node.first(&["input_cache_read", "input_cached_tokens", "input_cache_read_tokens"])),
-        written: usage::within(node.first(&["input_cache_creation", "input_cache_write"])),
+        cached: usage::within(node.first(&[
+            "input_cache_read",
+            "input_cached_tokens",
+            "input_cache_read_tokens",
+            // Anthropic's names, which the LangChain handler leaves.
+            "cache_read_input_tokens",
+        ])),
+        written: usage::within(node.first(&[
+            "input_cache_creation",
+            "input_cache_write",
+            "cache_creation_input_tokens",
+        ])),
         reasoning: usage::within(node.first(&["output_reasoning", "output_reasoning_tokens"])),
         scheme: Scheme::Unknown,
     };

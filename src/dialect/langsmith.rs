@@ -36,7 +36,18 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     } else if draft.has_kind() {
         sides::step(source, draft, INPUT, OUTPUT);
     }
+    failure(source, draft);
     draft.detail_from(&source.attributes, "langsmith.trace.session_name", "project");
+}
+
+/// A run's error stands in an exception event, also where a status of OK came before it, which then stays.
+fn failure(source: &Source<'_>, draft: &mut Draft) {
+    if draft.row.error.is_none()
+        && let Some(event) = source.event("exception")
+    {
+        event.used.set(true);
+        draft.row.error = Some(super::status::exception(&event.attributes));
+    }
 }
 
 fn kind(source: &Source<'_>, draft: &mut Draft) {
@@ -53,7 +64,10 @@ fn kind(source: &Source<'_>, draft: &mut Draft) {
 fn call(source: &Source<'_>, draft: &mut Draft) {
     let attributes = &source.attributes;
     draft.input_from(attributes, &source.notes, INPUT);
-    draft.output_from(attributes, &source.notes, OUTPUT);
+    // A wrapped client that failed gave nothing.
+    if source.peek(OUTPUT).is_none_or(|text| text != "{\"output\":null}") {
+        draft.output_from(attributes, &source.notes, OUTPUT);
+    }
     let answer = source.json(OUTPUT).map(|doc| Answer::of(&doc.node)).unwrap_or_default();
     draft.usage(attributes, || {
         // LangChain's own counts include what was cached.

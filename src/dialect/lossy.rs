@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | OpenLIT | images, and turns of the assistant without text | there is an input |
 //! | OpenLLMetry | the whole input when an image in it cannot be uploaded | there is an answer and no input |
-//! | the conventions' packages for OpenAI | reasoning | tokens of reasoning are counted and none is told |
+//! | the conventions' packages for OpenAI | the Responses API's reasoning | tokens of reasoning are counted and none is told |
 //! | Google ADK | which texts are thoughts | the same |
 //! | OpenInference for LangChain | all prompts of a batch but the first | prompts are told |
 //!
@@ -25,7 +25,8 @@ pub(super) fn note(source: &Source<'_>, draft: &mut Draft) {
     let of_official_openai = ["opentelemetry.instrumentation.genai.openai", "opentelemetry.instrumentation.openai_v2"]
         .iter()
         .any(|name| scope.starts_with(name))
-        && source.peek("openai.api.type") != Some("chat_completions");
+        // Chat Completions gives none to tell.
+        && source.peek("openai.api.type") == Some("responses");
     let hides_reasoning = hides_reasoning(draft);
     let missing = match draft.row.dialect.as_str() {
         "openlit" if draft.has_input() => "openlit leaves out images and assistant turns without text",
@@ -81,7 +82,10 @@ mod tests {
         let lit = marks("openlit.instrumentation.openai", call(input.clone()));
         assert_eq!(lit, ["openlit leaves out images and assistant turns without text"]);
         let reasoned = json!({"gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": 5, "gen_ai.usage.reasoning.output_tokens": 2});
-        let official = marks("opentelemetry.instrumentation.genai.openai.responses", call(reasoned.clone()));
+        assert!(marks("opentelemetry.instrumentation.genai.openai", call(reasoned.clone())).is_empty());
+        let mut responses = reasoned.clone();
+        responses["openai.api.type"] = json!("responses");
+        let official = marks("opentelemetry.instrumentation.genai.openai", call(responses));
         assert_eq!(official, ["the instrumentation of openai leaves out reasoning"]);
         assert_eq!(marks("gcp.vertex.agent", call(reasoned.clone())), ["google-adk tells thoughts as text"]);
         let traceloop = json!({"traceloop.workflow.name": "w"});

@@ -239,6 +239,16 @@ fn tools(source: &Source<'_>, draft: &mut Draft, given: Option<&Node<'_>>) {
     {
         tools.read(list);
     }
+    // Mistral's, Groq's and Bedrock's packages leave them in the request, which may be long.
+    if tools.is_empty()
+        && source.peek("input.value").is_some_and(|text| text.contains("\"tools\""))
+        && let Some(doc) = source.attributes.json("input.value", &source.notes)
+        && let Some(list) = doc.node.get("tools")
+        // Haystack writes Python's text of each.
+        && list.items().iter().all(Node::is_object)
+    {
+        tools.read(list);
+    }
     draft.tools(tools);
 }
 
@@ -249,7 +259,14 @@ fn models(source: &Source<'_>, draft: &mut Draft, given: Option<&Node<'_>>, answ
     // Bedrock's answers name no model: what stands there was asked for.
     let is_bedrock = source.peek("llm.provider").and_then(value::provider).as_deref() == Some("aws.bedrock");
     let has_answer = !is_bedrock && (draft.has_output() || source.has("output.value"));
-    let (request, response) = answer::names(stated, asked, has_answer);
+    let (mut request, response) = answer::names(stated, asked, has_answer);
+    // Google's package overwrites the name that was asked for with the answer's, which may say a version more.
+    if has_answer
+        && source.scope.name == "openinference.instrumentation.google_genai"
+        && request.as_deref().is_some_and(|name| asked.is_none() && answer::is_versioned(name))
+    {
+        request = None;
+    }
     let text = |key: &str| source.text(key).map(str::to_owned);
     let request = text("llm.request.model_name").or(request);
     let response = text("llm.response.model_name").or_else(|| answer.model.take()).or(response);

@@ -8,6 +8,7 @@ use super::draft::Draft;
 use super::genai;
 use super::source::Source;
 use super::usage::Counts;
+use super::usage::Scheme;
 use crate::event::event_type;
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 
@@ -25,6 +26,7 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     if draft.is(event_type::CHAT_COMPLETION) {
         draft.unset = Some(is_invented);
         genai::content(&source.attributes, &source.notes, draft);
+        nothing_said(draft);
         usage(&source.attributes, source, draft);
         reasoning(source, draft);
         first_token(source, draft);
@@ -50,12 +52,24 @@ fn is_invented(name: &str, value: &AnyValue) -> bool {
     }
 }
 
+/// A part of Gemini's that calls a tool has no text, of which OpenLIT writes Python's word for nothing.
+fn nothing_said(draft: &mut Draft) {
+    for message in draft.output_mut().into_iter().flatten().filter(|message| !message.tool_calls.is_empty()) {
+        if message.content.as_deref() == Some("None") && message.content_parts.is_none() {
+            message.content = None;
+        }
+    }
+}
+
 /// The total has a metric's name.
 fn usage(attributes: &Attributes<'_>, source: &Source<'_>, draft: &mut Draft) {
     draft.usage(attributes, || {
         let counts = genai::counts(attributes, &source.notes);
         let total = counts.total.or_else(|| attributes.count("gen_ai.client.token.usage", &source.notes));
-        Counts { total, ..counts }
+        // These two pass the provider's numbers on, and add up a total that leaves the cache out.
+        let passes_on = ["openlit.instrumentation.anthropic", "openlit.instrumentation.bedrock"];
+        let scheme = if passes_on.contains(&source.scope.name) { Scheme::CacheApart } else { Scheme::Unknown };
+        Counts { total, scheme, ..counts }
     });
 }
 

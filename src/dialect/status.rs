@@ -42,10 +42,10 @@ fn error_of(source: &Source<'_>) -> Option<Error> {
         && let Some(event) = source.events.iter().rev().find(|event| event.name == "exception")
     {
         event.used.set(true);
-        exception(&event.attributes, &mut error);
+        error = exception(&event.attributes);
     }
     if source.is_log {
-        exception(&source.attributes, &mut error);
+        error = exception(&source.attributes);
     }
     if let Some(kind) = source.text("error.type")
         && let Some(known) = error.r#type.replace(kind.to_owned()).filter(|known| !same_type(known, kind))
@@ -95,15 +95,20 @@ fn is_told(status_message: &str, error: Option<&Error>) -> bool {
     message.contains(status_message) || status_message.strip_suffix(message).is_some_and(type_before)
 }
 
-fn exception(attributes: &super::attributes::Attributes<'_>, error: &mut Error) {
+/// What an exception event says.
+pub(super) fn exception(attributes: &super::attributes::Attributes<'_>) -> Error {
     let text = |key: &str| attributes.text(key).map(str::to_owned);
-    error.r#type = text("exception.type");
-    error.message = text("exception.message");
-    error.stack = text("exception.stacktrace");
+    let error = Error {
+        r#type: text("exception.type"),
+        message: text("exception.message"),
+        stack: text("exception.stacktrace"),
+        ..Error::default()
+    };
     if attributes.truth("exception.escaped") == Some(true) {
         // It says nothing that the span's status does not.
         attributes.mark("exception.escaped");
     }
+    error
 }
 
 fn same_type(one: &str, other: &str) -> bool {

@@ -171,6 +171,23 @@ pub(super) fn provider(raw: &str) -> Option<Cow<'_, str>> {
 pub(super) fn is_withheld(text: &str) -> bool {
     matches!(text, "__REDACTED__" | "<REDACTED>" | "[REDACTED]" | "<elided>" | "<not serializable>" | "FILTERED")
         || text.starts_with("[Scrubbed due to '") && text.ends_with(']') && text.len() < 200
+        || is_python_object(text)
+}
+
+/// What Python writes of an object that has no text, as of an answer that nobody has read yet: `<groq.Stream object at
+/// 0x7f1c>`, `<coroutine object AsyncAPIResponse.parse at 0x7f1c>`.
+fn is_python_object(text: &str) -> bool {
+    let Some((what, address)) =
+        text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).and_then(|text| text.rsplit_once(" at 0x"))
+    else {
+        return false;
+    };
+    let is_object = what.ends_with(" object") || what.contains(" object ") || what.starts_with("function ");
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b" ._<>[],".contains(&byte);
+    is_object
+        && what.bytes().all(is_name)
+        && !address.is_empty()
+        && address.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Milliseconds from one time to a later one.

@@ -11,18 +11,22 @@ use crate::event::json;
 /// first reason is the first answer's.
 pub(super) fn calls_tools(row: &mut Event, output: &mut [Message], choices: &mut [Message], raw: &mut Vec<String>) {
     const STOP: &str = "stop";
-    for message in output.iter_mut().chain(choices).filter(|message| !message.tool_calls.is_empty()) {
+    for message in output.iter_mut().chain(choices.iter_mut()).filter(|message| !message.tool_calls.is_empty()) {
         if message.finish_reason.as_deref() == Some(STOP) {
             message.finish_reason = Some("tool_calls".to_owned());
         }
     }
     let calls = output.last().is_some_and(|message| message.role == "assistant" && !message.tool_calls.is_empty());
-    let Some(model) = row.model.as_mut().filter(|_| calls) else { return };
-    if let Some(reason) = model.finish_reasons.first_mut().filter(|reason| *reason == STOP) {
+    let Some(model) = row.model.as_mut().filter(|_| !output.is_empty()) else { return };
+    if let Some(reason) = model.finish_reasons.first_mut().filter(|reason| calls && *reason == STOP) {
         "tool_calls".clone_into(reason);
         if raw.is_empty() {
             raw.push(STOP.to_owned());
         }
+    }
+    // One answer in several pieces, as the Responses API gives it, may state a reason for each.
+    if choices.is_empty() {
+        model.finish_reasons.dedup();
     }
 }
 

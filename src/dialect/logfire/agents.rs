@@ -85,8 +85,14 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
             draft.tools(tools);
         }
     }
-    draft.input_from(attributes, notes, "input");
-    draft.output_from(attributes, notes, "output");
+    for (key, is_input) in [("input", true), ("output", false)] {
+        // Of a call that failed there is none.
+        match source.peek(key) {
+            None | Some("null") => {}
+            Some(_) if is_input => draft.input_from(attributes, notes, key),
+            Some(_) => draft.output_from(attributes, notes, key),
+        }
+    }
     // Input and answer in one list: an answer is what the assistant says last.
     pydantic::exchange(source, draft);
     let told = source.json("usage").map(|doc| Counts::of(&doc.node)).unwrap_or_default();

@@ -203,7 +203,19 @@ impl Reader {
         match shape(node) {
             Shape::Text => {
                 match node.first(&["text", "content", "value"]) {
+                    // OpenLLMetry writes blocks that it does not know as JSON text.
+                    Some(told @ Node::String(text)) if text.starts_with("{\"") && builder.role == "assistant" => {
+                        if !told.opened(|inner| self.written_block(inner, builder)) {
+                            builder.text(text.as_ref());
+                        }
+                    }
                     Some(Node::String(text)) => builder.text(text.as_ref()),
+                    // A system prompt that was given as a list stands whole in its one part.
+                    Some(Node::Array(list)) if !list.items.is_empty() && list.items.iter().all(is_part) => {
+                        for item in &list.items {
+                            self.part(item, builder);
+                        }
+                    }
                     Some(inner) => builder.text(inner.get("value").unwrap_or(inner).plain().as_str()),
                     None => builder.lossy |= node.get("text").is_none(),
                 }
@@ -237,10 +249,30 @@ impl Reader {
                 {
                     builder.text(node.text("content").unwrap_or_default());
                 }
+                // Genkit's part of a structured answer, which the model gave as text.
+                Node::Object(_) if node.entries().len() == 1 && node.get("data").is_some_and(Node::is_object) => {
+                    builder.text(node.get("data").map(Node::json).unwrap_or_default().as_str());
+                }
                 Node::Object(_) => builder.json(node.json()),
                 other => builder.text(&other.json()),
             },
         }
+    }
+
+    /// A block of Bedrock's, Anthropic's or the Responses API's that stands as text: whether it is one.
+    fn written_block(&mut self, node: &Node<'_>, builder: &mut Builder) -> bool {
+        if let Some(reasoning) = node.get("reasoningContent").filter(|_| node.entries().len() == 1) {
+            self.reasoning(reasoning, builder);
+            return true;
+        }
+        match node.text("type") {
+            Some("reasoning") if node.get("summary").is_some() => self.reasoning(node, builder),
+            Some("thinking") if node.get("thinking").is_some() => self.reasoning(node, builder),
+            Some("tool_use") if node.get("id").is_some() && node.get("input").is_some() => self.call(node, builder),
+            Some("function_call") if node.get("call_id").is_some() => self.call(node, builder),
+            _ => return false,
+        }
+        true
     }
 
     /// Reasoning: a text, a list of summary items, or an object with either.
@@ -321,6 +353,8 @@ impl Reader {
         let arguments = function
             .first(&["arguments", "input", "args", "parameters", "arguments_json", "tool_kwargs"])
             .or_else(|| node.first(&["arguments", "input", "args"]));
+        // LangChain keeps the input of a streamed block of Anthropic's beside it, as it came.
+        let arguments = node.get("partial_json").filter(|_| arguments.is_none_or(Node::is_empty)).or(arguments);
         let kind = node.text("type").filter(|kind| *kind == "custom");
         let id = id.and_then(Node::scalar_text).filter(|id| !id.is_empty()).map(str::to_owned);
         if name.is_none() && id.is_none() && arguments.is_none() {
@@ -328,7 +362,15 @@ impl Reader {
             return;
         }
         let arguments = arguments.map(Node::plain).filter(|text| !text.is_empty());
-        builder.calls.push(tool_call(id, kind, name.unwrap_or_default(), arguments));
+        let call = tool_call(id, kind, name.unwrap_or_default(), arguments);
+        // A call that stands as a block and as a call.
+        let is_told = |known: &ToolCall| {
+            let bare = |call: &ToolCall| call.arguments.as_ref().map(|text| text.replace([' ', '\n'], ""));
+            known.id.is_some() && known.id == call.id && bare(known) == bare(&call)
+        };
+        if !builder.calls.iter().any(is_told) {
+            builder.calls.push(call);
+        }
         // A Responses item has an id of its own beside the call's.
         self.check(
             node,

@@ -316,6 +316,15 @@ fn words_for_withheld_content_are_no_content() {
     let told = read(&parsed.node, "user");
     assert!(told.withheld && told.lossy);
     assert_eq!(told.into_history()[0].content, None);
+    for (text, is_withheld) in [
+        ("<groq.Stream object at 0x7fb2f5a53bd0>", true),
+        ("<openai.AsyncStream[openai.types.ChatCompletionChunk] object at 0x7f>", true),
+        ("<coroutine object AsyncAPIResponse.parse at 0x7f809cd2f4c0>", true),
+        ("<b>An object at 0x7f</b>", false),
+        ("an object at 0x7f", false),
+    ] {
+        assert_eq!(value::is_withheld(text), is_withheld, "{text}");
+    }
 }
 
 #[test]

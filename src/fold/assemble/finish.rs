@@ -120,6 +120,7 @@ fn finish(node: &mut Node, prices: &Table) {
     set_times(node);
     set_status(node);
     if is_chat {
+        drop_empty_answer(&mut node.row);
         set_finish_reasons(node);
     }
     set_usage(node, prices);
@@ -220,6 +221,23 @@ fn set_status(node: &mut Node) {
         return;
     };
     row.status = known.map(str::to_owned);
+}
+
+/// A call that failed gave no answer, though LangChain's tracers write an empty one.
+fn drop_empty_answer(row: &mut Event) {
+    if row.status.as_deref() != Some(status::ERROR) || halves(row).1.len() != 1 {
+        return;
+    }
+    let is_empty = |message: &crate::event::Message| {
+        message.role == "assistant"
+            && message.content.as_deref() == Some("")
+            && message.content_parts.is_none()
+            && message.reasoning.is_none()
+            && message.tool_calls.is_empty()
+    };
+    if row.messages.last().is_some_and(is_empty) {
+        row.messages.pop();
+    }
 }
 
 /// The reason stands on the model and on the answer; where only one of them has it, both do. An answer that calls
