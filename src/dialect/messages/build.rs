@@ -39,6 +39,8 @@ pub(super) struct Builder {
     pub lossy: bool,
     /// It was a tool's schema.
     pub disguised: bool,
+    /// A block stood as text in it, which may be told once more as what it is.
+    pub written: bool,
 }
 
 impl Builder {
@@ -57,6 +59,7 @@ impl Builder {
             withheld: false,
             lossy: false,
             disguised: false,
+            written: false,
         }
     }
 

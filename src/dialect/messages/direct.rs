@@ -144,7 +144,7 @@ impl Part<'_> {
         else {
             return None;
         };
-        (kind == "text").then(|| builder.text(text))
+        (kind == "text" && !parts::may_be_block(&text)).then(|| builder.text(text))
     }
 
     fn reasoning(self, builder: &mut Builder) -> Option<()> {

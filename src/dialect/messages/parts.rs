@@ -136,6 +136,12 @@ pub(super) fn disguised_tool<'n, 'a>(node: &'n Node<'a>, role: &str) -> Option<&
     schema.get("parameters").is_some().then_some(content)
 }
 
+/// Whether a text may be a block of an answer, written as JSON.
+pub(super) fn may_be_block(text: &str) -> bool {
+    let words = ["\"reasoningContent\"", "\"reasoning\"", "\"thinking\"", "\"tool_use\"", "\"function_call\""];
+    text.starts_with("{\"") && words.iter().any(|word| text.contains(word))
+}
+
 /// A text as OpenAI's content part.
 pub(super) fn text_json(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 26);
@@ -204,7 +210,7 @@ impl Reader {
             Shape::Text => {
                 match node.first(&["text", "content", "value"]) {
                     // OpenLLMetry writes blocks that it does not know as JSON text.
-                    Some(told @ Node::String(text)) if text.starts_with("{\"") && builder.role == "assistant" => {
+                    Some(told @ Node::String(text)) if builder.role == "assistant" && may_be_block(text) => {
                         if !told.opened(|inner| self.written_block(inner, builder)) {
                             builder.text(text.as_ref());
                         }
@@ -272,6 +278,7 @@ impl Reader {
             Some("function_call") if node.get("call_id").is_some() => self.call(node, builder),
             _ => return false,
         }
+        builder.written = true;
         true
     }
 
@@ -368,7 +375,7 @@ impl Reader {
             let bare = |call: &ToolCall| call.arguments.as_ref().map(|text| text.replace([' ', '\n'], ""));
             known.id.is_some() && known.id == call.id && bare(known) == bare(&call)
         };
-        if !builder.calls.iter().any(is_told) {
+        if !(builder.written && builder.calls.iter().any(is_told)) {
             builder.calls.push(call);
         }
         // A Responses item has an id of its own beside the call's.
