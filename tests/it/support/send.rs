@@ -58,13 +58,21 @@ impl Grpc {
         Ok(answer.partial_success.map_or_else(Default::default, |part| (part.rejected_log_records, part.error_message)))
     }
 
-    /// Sends a recorded protobuf request, which must be taken whole.
+    /// Sends a recorded protobuf request, which must be taken whole; again where a busy machine makes it late.
     pub(crate) async fn recorded(&self, signal: Signal, body: &[u8]) {
-        let answer = match signal {
-            Signal::Traces => self.traces(ExportTraceServiceRequest::decode(body).expect("recorded spans")).await,
-            Signal::Logs => self.logs(ExportLogsServiceRequest::decode(body).expect("recorded log records")).await,
-        };
-        assert_eq!(answer.expect("a recorded request is taken"), (0, String::new()));
+        const TRIES: u32 = 600;
+        for left in (0..TRIES).rev() {
+            let answer = match signal {
+                Signal::Traces => self.traces(ExportTraceServiceRequest::decode(body).expect("recorded spans")).await,
+                Signal::Logs => self.logs(ExportLogsServiceRequest::decode(body).expect("recorded log records")).await,
+            };
+            match answer {
+                Err(status) if status.code() == tonic::Code::Unavailable && left > 0 => {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                answer => return assert_eq!(answer.expect("a recorded request is taken"), (0, String::new())),
+            }
+        }
     }
 }
 
