@@ -175,7 +175,7 @@ impl Reader {
             Node::Object(_) if is_part(node) => self.part(node, builder),
             // Gemini's content within a message.
             Node::Object(_) if node.get("parts").is_some() => self.parts_of(node.get("parts"), builder),
-            other => builder.text(&other.json()),
+            other => builder.text(other.json()),
         }
     }
 
@@ -260,7 +260,7 @@ impl Reader {
                     builder.text(node.get("data").map(Node::json).unwrap_or_default().as_str());
                 }
                 Node::Object(_) => builder.json(node.json()),
-                other => builder.text(&other.json()),
+                other => builder.text(other.json()),
             },
         }
     }
