@@ -390,3 +390,29 @@ pub(super) fn unescaped(text: &str) -> Option<String> {
     }
     (copied > 0).then(|| out + text.get(copied..).unwrap_or_default())
 }
+
+/// The text with one backslash where several stand, or where one is told as `\u005c`: so stand paths in JSON, however
+/// often encoded. None where there are none.
+pub(super) fn collapsed(text: &str) -> Option<String> {
+    const ESCAPED: &str = "u005c";
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('\\') {
+        out.push_str(before);
+        out.push('\\');
+        rest = behind;
+        loop {
+            let bare = rest.trim_start_matches('\\');
+            // The backslash before it stands in the text or was taken just now.
+            match bare.split_at_checked(ESCAPED.len()) {
+                Some((escaped, behind)) if escaped.eq_ignore_ascii_case(ESCAPED) => rest = behind,
+                _ => {
+                    rest = bare;
+                    break;
+                }
+            }
+        }
+    }
+    out.push_str(rest);
+    (out.len() < text.len()).then_some(out)
+}

@@ -295,7 +295,9 @@ impl Run<'_> {
         let task = Task { role: step.role, key: &self.scrub.key, again: step.again };
         let new = self.scrub.rules.apply(text, task, &mut self.tally);
         // JSON within a text, or what is left of it, hides by its escapes what the rules look for.
+        let new = self.hidden(new, text, json::collapsed, task);
         let new = self.hidden(new, text, json::unescaped, task);
+        let new = self.hidden(new, text, |text| json::collapsed(&json::unescaped(text)?), task);
         if self.scrub.policy != Policy::Strict {
             return new;
         }

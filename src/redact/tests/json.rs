@@ -55,6 +55,17 @@ fn escapes_hide_nothing_in_texts_that_are_no_json() {
             assert_eq!(redactor.text(text), expected);
             assert_eq!(redactor.text(expected), expected);
         }
+        for path in [
+            r#"so: {"p":"C:\\Users\\jane\\notes.txt"}"#,
+            r#"so: {"p":"C:\u005cUsers\u005Cjane\u005cnotes.txt"}"#,
+            r#"so: "{\"p\":\"C:\\\\Users\\\\jane\\\\notes.txt\"}""#,
+            r"so: \u0043\u003a\u005c\u0055sers\u005c\u006aane\u005cnotes.txt end",
+        ] {
+            let redacted = redactor.text(path);
+            assert!(redacted.contains("[REDACTED:path]") && !redacted.contains("ane"), "{redacted}");
+            assert!(!redacted.contains("notes"), "{redacted}");
+            assert_eq!(redactor.text(&redacted), redacted);
+        }
         for clean in [r"C:\new\table\\u0041 \/ \u \u00e9 \ud83d \", r#"{"a":"x\/y\u0041"} and more"#, r"\\\\\\\\"] {
             assert_eq!(redactor.text(clean), clean, "no secret, no edit");
         }
