@@ -302,22 +302,14 @@ impl<'a> Reader<'a> {
     /// What stands behind a backslash; false where the text ends.
     fn escape(&mut self, out: &mut String) -> bool {
         let Some(byte) = self.peek() else { return false };
-        let plain = match byte {
-            b'"' => '"',
-            b'\\' => '\\',
-            b'/' => '/',
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => return self.unicode(out),
-            _ => {
-                // No escape of JSON's: both characters are kept.
-                self.dirt += 1;
-                out.push('\\');
-                return true;
-            }
+        if byte == b'u' {
+            return self.unicode(out);
+        }
+        let Some(plain) = escaped(byte) else {
+            // No escape of JSON's: both characters are kept.
+            self.dirt += 1;
+            out.push('\\');
+            return true;
         };
         self.at += 1;
         out.push(plain);
@@ -429,6 +421,21 @@ impl<'a> Reader<'a> {
         self.dirt += 1;
         Node::String(Cow::Borrowed(self.since(start).unwrap_or_default()))
     }
+}
+
+/// What a letter behind a backslash stands for; `u` is the caller's to read.
+pub(super) fn escaped(letter: u8) -> Option<char> {
+    Some(match letter {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        _ => return None,
+    })
 }
 
 /// The length of a short string before its quote, if nothing in it needs a closer look: keys and labels are such.

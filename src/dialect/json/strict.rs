@@ -4,6 +4,7 @@
 //! nesting, text behind the value): the caller then reads the tolerant way, which gives the same for all that is
 //! read here.
 
+use super::parse::escaped;
 use super::parse::has_controls;
 use super::parse::is_number;
 use super::parse::short;
@@ -144,18 +145,7 @@ impl<'a> Cursor<'a> {
     fn escape(&mut self) -> Option<char> {
         let byte = self.peek()?;
         self.at += 1;
-        Some(match byte {
-            b'"' => '"',
-            b'\\' => '\\',
-            b'/' => '/',
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => return self.unicode(),
-            _ => return None,
-        })
+        if byte == b'u' { self.unicode() } else { escaped(byte) }
     }
 
     fn unicode(&mut self) -> Option<char> {
