@@ -286,7 +286,9 @@ impl Triggers {
 
     /// The rules whose keywords stand in these bytes, with what must stand beside them.
     fn by_keywords<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-        let found = self.keywords.find_overlapping_iter(bytes).filter(|_| !self.owners.is_empty());
+        // Without keywords the automaton would still walk over all bytes.
+        let keywords = (!self.owners.is_empty()).then_some(&self.keywords);
+        let found = keywords.into_iter().flat_map(move |keywords| keywords.find_overlapping_iter(bytes));
         found.filter_map(|found| {
             let (index, near) = self.owners.get(found.pattern().as_usize())?;
             near.is_none_or(|near| near.holds(bytes, found.range())).then_some(*index)
