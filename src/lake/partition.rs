@@ -37,6 +37,7 @@ const OVERFLOW: &str = "__overflow__";
 /// 2015-01-01T00:00:00Z: nobody recorded a GenAI call before.
 const EARLIEST: i64 = 1_420_070_400_000_000;
 const DAY: i64 = 86_400_000_000;
+const HOUR: i64 = 3_600_000_000;
 /// Bytes that all values of a key may take together: S3 takes keys of 1024.
 const VALUE_BYTES: usize = 640;
 /// Bytes that one value may take: a file system takes names of 255.
@@ -275,6 +276,8 @@ pub struct Split<'a> {
     partitions: Vec<Partition>,
     /// The different values of each key so far.
     distinct: Vec<BTreeSet<String>>,
+    /// Where the last row went, and the time that it is filed under. Most rows go where the one before them went.
+    last: Option<(usize, i64)>,
     /// Rows that went to `__overflow__`.
     pub overflown: u64,
 }
@@ -288,6 +291,7 @@ impl<'a> Split<'a> {
             places: BTreeMap::new(),
             partitions: Vec::new(),
             distinct: vec![BTreeSet::new(); template.keys.len()],
+            last: None,
             overflown: 0,
         }
     }
@@ -295,8 +299,13 @@ impl<'a> Split<'a> {
     /// The partitions of these rows, with no others. Those of rows before count for the cap.
     pub fn split(&mut self, rows: Vec<Box<Event>>) -> Vec<Partition> {
         for mut row in rows {
-            let values = self.values(&mut row);
-            let at = self.place(values, &row);
+            let time = self.time(&mut row);
+            let at = self.same_as_last(&row, time).unwrap_or_else(|| {
+                let overflown = self.overflown;
+                let at = self.place(self.values(&row, time), &row);
+                self.last = (self.overflown == overflown).then_some((at, time));
+                at
+            });
             if let Some(partition) = self.partitions.get_mut(at) {
                 partition.rows.push(row);
             }
@@ -305,7 +314,25 @@ impl<'a> Split<'a> {
         filled.map(Partition::take).collect()
     }
 
-    fn values(&self, row: &mut Event) -> Values {
+    /// The place of the last row, if this one has its values.
+    fn same_as_last(&self, row: &Event, time: i64) -> Option<usize> {
+        let (at, last_time) = self.last?;
+        let last = self.partitions.get(at)?.rows.last()?;
+        let is_same = |key: &Key| match key {
+            Key::Date => time.div_euclid(DAY) == last_time.div_euclid(DAY),
+            Key::Hour => time.div_euclid(HOUR) == last_time.div_euclid(HOUR),
+            Key::Env => row.env == last.env,
+            Key::Service => row.service == last.service,
+            Key::ConvId => row.conversation_id == last.conversation_id,
+            Key::RunId => row.run_id == last.run_id,
+            Key::EventType => row.event_type == last.event_type,
+            Key::Source => row.source == last.source,
+        };
+        self.template.keys.iter().all(is_same).then_some(at)
+    }
+
+    /// The time that a row is filed under. One that is no date gets a note.
+    fn time(&self, row: &mut Event) -> i64 {
         let mut time = row.timestamp;
         if self.template.uses_time() && !(EARLIEST..=row.received_at.saturating_add(DAY)).contains(&time) {
             time = row.received_at;
@@ -313,6 +340,10 @@ impl<'a> Split<'a> {
                 row.notes.push(NOTE.to_owned());
             }
         }
+        time
+    }
+
+    fn values(&self, row: &Event, time: i64) -> Values {
         let longest = self.template.longest_value();
         self.template.keys.iter().map(|key| encoded(value(*key, row, time), longest)).collect()
     }

@@ -137,6 +137,37 @@ fn rows_keep_their_order_within_a_partition() {
     assert_eq!(ids, [["0", "2", "4", "6", "8"], ["1", "3", "5", "7", "9"]]);
 }
 
+/// Rows that differ from the one before in one value only.
+#[test]
+fn neighbours_go_where_each_would_go_alone() {
+    let all = template("{date}/{hour}/{env}/{service}/{conv_id}/{run_id}/{event_type}/{source}/log");
+    let midnight = NOW - NOW.rem_euclid(DAY);
+    let others: [fn(&mut Event); 9] = [
+        |row| row.timestamp += HOUR,
+        |row| row.timestamp -= 1,
+        |row| row.timestamp = 0,
+        |row| row.env = some("staging"),
+        |row| row.service = some("other"),
+        |row| row.conversation_id = "other".to_owned(),
+        |row| row.run_id = some("other"),
+        |row| row.event_type = "tool".to_owned(),
+        |row| row.source = "webhook".to_owned(),
+    ];
+    for change in others {
+        let row = Event { received_at: midnight + HOUR, ..bare("e", "c", midnight) };
+        let mut other = row.clone();
+        change(&mut other);
+        let rows = [&row, &row, &other, &other, &row].map(Event::clone);
+        let places = |rows: Vec<Event>| {
+            let (partitions, _) = split(&all, 100, rows);
+            partitions.iter().map(|partition| (partition.path("U"), partition.rows.len())).collect::<Vec<_>>()
+        };
+        let [alone, other] = [row, other].map(|row| places(vec![row]).remove(0).0);
+        assert_ne!(alone, other);
+        assert_eq!(places(rows.into()), [(alone, 3), (other, 2)]);
+    }
+}
+
 #[test]
 fn past_the_cap_rows_flow_over_into_the_widest_key() {
     let rows = (0..1000)
