@@ -52,7 +52,6 @@ use parquet::file::properties::WriterPropertiesBuilder;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use parquet::schema::types::Type;
-use prost::Message as _;
 use std::borrow::Borrow;
 use std::sync::Arc;
 
@@ -103,7 +102,7 @@ fn stretches(rows: &[impl Borrow<Event>]) -> Vec<Vec<Option<&Event>>> {
     let mut stretches = Vec::new();
     let (mut stretch, mut bytes) = (Vec::new(), 0);
     for row in rows.iter().map(Borrow::borrow) {
-        bytes += row.encoded_len();
+        bytes += weight(row);
         stretch.push(Some(row));
         if bytes >= STRETCH || stretch.len() >= STRETCH_ROWS {
             stretches.push(std::mem::take(&mut stretch));
@@ -114,6 +113,18 @@ fn stretches(rows: &[impl Borrow<Event>]) -> Vec<Vec<Option<&Event>>> {
         stretches.push(stretch);
     }
     stretches
+}
+
+/// The bytes of a row, but for its short texts.
+fn weight(row: &Event) -> usize {
+    let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let messages = row.messages.iter().map(|message| {
+        let calls = message.tool_calls.iter().map(|call| length(&call.arguments)).sum::<usize>();
+        length(&message.content) + length(&message.content_parts) + length(&message.reasoning) + calls
+    });
+    let executions = row.tool_executions.iter().map(|run| length(&run.arguments) + length(&run.result));
+    let columns = [&row.tools, &row.metadata, &row.details, &row.attributes, &row.resource];
+    messages.chain(executions).chain(columns.map(length)).sum()
 }
 
 fn properties(rows: usize, level: i32) -> Result<WriterProperties, ParquetError> {
