@@ -176,17 +176,18 @@ impl Head {
 }
 
 impl Record {
-    /// The bytes of a record for the log: the redaction stage calls this last.
-    pub(crate) fn encode(position: u32, partial: &Partial) -> Bytes {
-        let mut out = Vec::with_capacity(Head::SIZE + partial.encoded_len());
-        out.extend_from_slice(&[0; Head::SIZE]);
+    /// The bytes of a record for the log: the redaction stage calls this last. They are written in a buffer that may be
+    /// used for many, so that nobody has to count them first.
+    pub(crate) fn encode(position: u32, partial: &Partial, buffer: &mut Vec<u8>) -> Bytes {
+        buffer.clear();
+        buffer.extend_from_slice(&[0; Head::SIZE]);
         // A Vec grows, so encoding cannot fail.
-        partial.encode_raw(&mut out);
-        let content = xxh3_128(out.get(Head::SIZE..).unwrap_or_default());
-        if let Some(head) = out.first_chunk_mut() {
+        partial.encode_raw(buffer);
+        let content = xxh3_128(buffer.get(Head::SIZE..).unwrap_or_default());
+        if let Some(head) = buffer.first_chunk_mut() {
             Head::of(position, partial, content).write(head);
         }
-        Bytes::from(out)
+        Bytes::copy_from_slice(buffer)
     }
 
     /// Reads a record of the log.
@@ -241,7 +242,7 @@ mod tests {
             waits_for: Some("x".into()),
             ..Partial::default()
         };
-        let record = Record::decode(&Record::encode(7, &partial)).unwrap();
+        let record = Record::decode(&Record::encode(7, &partial, &mut Vec::new())).unwrap();
         assert_eq!(record.partial, partial);
         assert_eq!(record.head, Head::of(7, &partial, record.head.content));
         assert_eq!(record.head.span, Some([0xee, 0xe1, 0x9b, 0x7e, 0xc3, 0xc1, 0xb1, 0x74]));
@@ -251,7 +252,8 @@ mod tests {
     #[test]
     fn position_is_not_content() {
         let partial = Partial { start_ns: 1, ..Partial::default() };
-        let read = |position| Record::decode(&Record::encode(position, &partial)).unwrap().head.content;
+        let read =
+            |position| Record::decode(&Record::encode(position, &partial, &mut Vec::new())).unwrap().head.content;
         assert_eq!(read(1), read(2));
     }
 

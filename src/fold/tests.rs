@@ -110,7 +110,7 @@ impl Story {
     fn close(&mut self, after: u64, partials: &[Partial], close: Close) -> Folded {
         self.now += after * SECOND;
         let number = self.fold.segment() + 1;
-        let bytes: Vec<Bytes> = partials.iter().map(|partial| Record::encode(0, partial)).collect();
+        let bytes: Vec<Bytes> = partials.iter().map(|partial| Record::encode(0, partial, &mut Vec::new())).collect();
         let records = bytes.iter().enumerate().map(|(at, bytes)| Incoming {
             envelope_at: 0,
             envelope: &self.envelope,
@@ -218,7 +218,7 @@ fn what_is_written_of_a_trace_does_not_grow_with_its_age() {
     for number in 1..=1000u64 {
         let mut child = span(1, 2, Some(1));
         child.row.as_mut().unwrap().span_id = Some(format!("{:016x}", number + 10));
-        let bytes = Record::encode(0, &child);
+        let bytes = Record::encode(0, &child, &mut Vec::new());
         let at =
             Incoming { envelope_at: 0, envelope: &envelope, at: 64, bytes: &bytes, arrival: number, sequence: number };
         let records = vec![at];

@@ -66,7 +66,9 @@ impl Redactor {
     /// them, for it stands in each of their rows.
     pub fn redact(&self, mut envelope: Envelope, records: Vec<(u32, Partial)>) -> Redacted {
         let shared = self.envelope(&mut envelope);
-        let records = records.into_iter().map(|(position, partial)| self.record(position, partial, &shared)).collect();
+        let mut buffer = Vec::new();
+        let record = |(position, partial)| self.record(position, partial, &shared, &mut buffer);
+        let records = records.into_iter().map(record).collect();
         Redacted { envelope: envelope.encode_to_vec().into(), records }
     }
 
@@ -94,7 +96,7 @@ impl Redactor {
         run.finish()
     }
 
-    fn record(&self, position: u32, mut partial: Partial, shared: &Tally) -> Bytes {
+    fn record(&self, position: u32, mut partial: Partial, shared: &Tally, buffer: &mut Vec<u8>) -> Bytes {
         let on_arrival = partial.row.as_mut().and_then(|row| row.redaction.take());
         let mut tally = shared.clone();
         if let Some(redaction) = on_arrival {
@@ -102,17 +104,17 @@ impl Redactor {
         }
         self.state(&mut partial, &tally);
         let cut = |partial: &mut Partial| partial.row.as_mut().is_some_and(|row| row.cut_tags());
-        let encoded = Record::encode(position, &partial);
+        let encoded = Record::encode(position, &partial, buffer);
         let is_clean = encoded.get(Head::SIZE..).is_some_and(|body| !self.scrub.suspects_record(body));
         if is_clean {
-            return if cut(&mut partial) { Record::encode(position, &partial) } else { encoded };
+            return if cut(&mut partial) { Record::encode(position, &partial, buffer) } else { encoded };
         }
         let mut run = self.scrub.run();
         run.partial(&mut partial);
         self.scrub.add(&mut tally, &run.finish());
         self.state(&mut partial, &tally);
         cut(&mut partial);
-        Record::encode(position, &partial)
+        Record::encode(position, &partial, buffer)
     }
 
     /// Says in the row what was done.

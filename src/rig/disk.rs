@@ -247,7 +247,7 @@ fn d10_records_at_the_limit_are_taken_and_beyond_it_refused() {
         let envelope = crate::event::Envelope { tenant: "t".into(), door: "otlp".into(), ..Default::default() };
         let row = crate::event::Event { event_type: "log.line".into(), name: text.clone(), ..Default::default() };
         let partial = crate::event::Partial { kind: 1, row: Some(Box::new(row)), start_ns: 1, ..Default::default() };
-        let bytes = crate::event::Record::encode(0, &partial);
+        let bytes = crate::event::Record::encode(0, &partial, &mut Vec::new());
         let envelope = prost::Message::encode_to_vec(&envelope).into();
         let request = vec![crate::redact::Redacted::of_test(envelope, vec![bytes])];
         let mut pending = world.process().wal.submit(request, None).unwrap();

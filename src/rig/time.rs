@@ -64,7 +64,8 @@ fn span(trace: u64, id: u64, parent: Option<u64>, name: &str, micros: i64) -> Pa
 /// Sends records as one request, and has them acknowledged.
 fn send(world: &mut World, received_at: i64, partials: &[Partial]) {
     let envelope = Envelope { tenant: "t".into(), door: "otlp".into(), received_at, ..Envelope::default() };
-    let records = (0..).zip(partials).map(|(position, partial)| Record::encode(position, partial)).collect();
+    let records =
+        (0..).zip(partials).map(|(position, partial)| Record::encode(position, partial, &mut Vec::new())).collect();
     let request = vec![Redacted::of_test(envelope.encode_to_vec().into(), records)];
     let mut pending = world.process().wal.submit(request, None).unwrap();
     world.work();

@@ -188,7 +188,7 @@ mod tests {
     fn calls(partials: &[Partial]) -> Vec<(String, Box<Event>)> {
         let envelope = Arc::new(Origin::default());
         let told = partials.iter().map(|partial| {
-            let record = Record::decode(&Record::encode(0, partial)).unwrap();
+            let record = Record::decode(&Record::encode(0, partial, &mut Vec::new())).unwrap();
             Told { envelope: Arc::clone(&envelope), record }
         });
         let rows = assemble(told.collect(), &[], &Settings::default()).rows.into_iter().map(|row| row.event);

@@ -120,7 +120,7 @@ mod tests {
             Arc::new(Origin::from(Envelope { door: "insidellm".into(), tenant: "t".into(), ..Envelope::default() }));
         let told = order.iter().map(|at| {
             let (place, partial) = &posted.records[*at];
-            let record = Record::decode(&Record::encode(*place, partial)).unwrap();
+            let record = Record::decode(&Record::encode(*place, partial, &mut Vec::new())).unwrap();
             Told { envelope: Arc::clone(&envelope), record }
         });
         let mut rows: Vec<Event> =

@@ -174,7 +174,7 @@ impl A {
             resource: Some(format!("{{\"scope\":{{\"name\":\"{library}\"}}}}")),
             ..Envelope::default()
         };
-        let record = Record::decode(&Record::encode(0, &self.partial)).expect("a record");
+        let record = Record::decode(&Record::encode(0, &self.partial, &mut Vec::new())).expect("a record");
         Told { envelope: Arc::new(Origin::from(envelope)), record }
     }
 }
