@@ -13,6 +13,7 @@
 //! Source: names in the 2.1 binary, its documentation.
 
 use super::Dialect;
+use super::answer;
 use super::attributes::Attributes;
 use super::coding;
 use super::draft::Draft;
@@ -58,6 +59,13 @@ fn log(source: &Source<'_>, draft: &mut Draft) {
             request_id(source, draft);
         }
         "api_request" => {
+            // The name in the answer, where that said one.
+            if let Some(name) = source.text("model") {
+                let (request, response) = answer::names(Some(name), None, true);
+                let model = draft.model();
+                model.request = model.request.take().or(request);
+                model.response = model.response.take().or(response);
+            }
             call(source, draft);
             draft.row.status.get_or_insert_with(|| status::OK.to_owned());
         }
@@ -91,7 +99,7 @@ fn request_id(source: &Source<'_>, draft: &mut Draft) {
 
 fn call(source: &Source<'_>, draft: &mut Draft) {
     draft.kind(event_type::CHAT_COMPLETION);
-    if let Some(name) = source.text("model") {
+    if let Some(name) = source.text("model").filter(|name| draft.model().response.as_deref() != Some(name)) {
         draft.model().request.get_or_insert_with(|| name.to_owned());
     }
     if let Some(id) = source.peek("gen_ai.response.id").or_else(|| source.peek("request_id")) {

@@ -198,9 +198,12 @@ impl Draft {
 
     /// Reads an attribute as system instructions. Where the input has a system message, that stays alone.
     pub(super) fn system_from(&mut self, attributes: &Attributes<'_>, notes: &Notes, key: &str) {
-        let told = match attributes.peek(key).and_then(direct::instructions) {
-            Some(direct) => Some((direct, true)),
-            None => said(attributes, notes, key, "system"),
+        // Some write a plain text as JSON, too.
+        let quoted = attributes.peek(key).filter(|text| text.starts_with('"')).and_then(super::json::unquoted);
+        let told = match (attributes.peek(key).and_then(direct::instructions), quoted) {
+            (Some(direct), _) => Some((direct, true)),
+            (None, Some(text)) => Some((messages::read_message(&Node::String(text.into()), "system"), true)),
+            (None, None) => said(attributes, notes, key, "system"),
         };
         let Some((told, whole)) = told else { return };
         let whole = whole && !told.lossy;

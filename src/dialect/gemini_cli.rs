@@ -1,8 +1,10 @@
 //! Gemini CLI: log records, the conventions' record of each call, and spans whose messages are raw Gemini contents.
 //!
-//! A call is told by its span and by the record `gen_ai.client.inference.operation.details`; `api_response` repeats
-//! its numbers and is a line. A tool's run is told by its span and by a record, which share no id.
-//! Long texts are cut at 10,000 characters and say so. Source: `gemini-cli-core` 0.61.
+//! A call is told by its span and by records `gen_ai.client.inference.operation.details`: the one of the question
+//! stands on the span, that of a streamed answer stands on none; `api_response` repeats its numbers and is a line.
+//! Unless traces are asked for, spans tell neither counts nor contents. A tool's run is told by its span and by a
+//! record, which share no id.
+//! Long texts are cut at 10,000 characters and say so. Source: `gemini-cli-core` 0.61, and a session of 0.61.
 
 use super::Dialect;
 use super::coding;
@@ -12,6 +14,7 @@ use super::messages;
 use super::source::Source;
 use super::usage::Counts;
 use super::usage::Scheme;
+use crate::event::Error;
 use crate::event::ToolExecution;
 use crate::event::event_type;
 use crate::event::status;
@@ -46,17 +49,21 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
         tool_span(source, draft);
     }
     if source.is_log || draft.is(event_type::CHAT_COMPLETION) {
+        let session = source.peek("gen_ai.conversation.id").or_else(|| source.peek("session.id"));
+        coding::shared(draft, "session", &[session]);
         answer(source, draft);
     }
     coding::note_cut(source, &["gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions"]);
 }
 
-/// A streamed answer is one content for each piece: their texts belong together.
+/// A streamed answer is one content for each piece: their texts belong together. Spans tell Gemini's contents,
+/// records the conventions' messages, each with a role and the finish reason of the whole.
 fn answer(source: &Source<'_>, draft: &mut Draft) {
     const KEY: &str = "gen_ai.output.messages";
+    const REASONS: &str = "gen_ai.response.finish_reasons";
     let Some(doc) = source.json(KEY) else { return };
     let contents = doc.node.items();
-    let is_raw = |content: &Node<'_>| content.get("parts").is_some() && content.get("finish_reason").is_none();
+    let is_raw = |content: &Node<'_>| content.get("parts").is_some();
     if contents.is_empty() || !contents.iter().all(is_raw) || contents.iter().any(Node::is_cut) {
         return;
     }
@@ -70,8 +77,15 @@ fn answer(source: &Source<'_>, draft: &mut Draft) {
             _ => parts.push(part.clone()),
         }
     }
-    let message =
-        Node::object(vec![("role".into(), Node::String("model".into())), ("parts".into(), Node::array(parts))]);
+    let mut message = vec![("role".into(), Node::String("model".into())), ("parts".into(), Node::array(parts))];
+    if let Some(reason) = contents.iter().rev().find_map(|content| content.text("finish_reason")) {
+        message.push(("finish_reason".into(), Node::String(reason.into())));
+        // Each piece has its own, and all are the same.
+        if source.attributes.words(REASONS).iter().all(|word| word == reason) {
+            source.attributes.mark(REASONS);
+        }
+    }
+    let message = Node::object(message);
     let told = messages::read_message(&message, "assistant");
     let whole = doc.whole && !told.lossy;
     if draft.output(told, &source.notes, KEY) && whole {
@@ -106,12 +120,22 @@ fn tool_span(source: &Source<'_>, draft: &mut Draft) {
             call_id: text("gen_ai.tool.call.id").or_else(|| text("gen_ai.tool.call_id")),
             r#type: text("gen_ai.tool.type"),
             arguments: attributes.raw_json("gen_ai.tool.call.arguments").or_else(|| given(source)),
-            result: ["gen_ai.tool.call.result", "gen_ai.output.messages"]
-                .iter()
-                .find_map(|key| attributes.raw_json(key)),
+            result: attributes.raw_json("gen_ai.tool.call.result").or_else(|| given_back(source)),
             ..ToolExecution::default()
         }
     });
+}
+
+/// What the model is given: of `{status, request, response: {responseParts: [{functionResponse}]}}` the response of
+/// the function; anything else whole.
+fn given_back(source: &Source<'_>) -> Option<String> {
+    const KEY: &str = "gen_ai.output.messages";
+    let doc = source.json(KEY)?;
+    let parts = doc.node.at(&["response", "responseParts"]).map(Node::items).unwrap_or_default();
+    match parts.iter().find_map(|part| part.at(&["functionResponse", "response"])) {
+        Some(response) if !response.is_cut() => Some(response.json()),
+        _ => source.attributes.raw_json(KEY),
+    }
 }
 
 /// `{name, args, ...}`, or the arguments alone.
@@ -170,10 +194,20 @@ fn tool_log(source: &Source<'_>, draft: &mut Draft) {
         name: attributes.text("function_name").unwrap_or_default().to_owned(),
         r#type: attributes.text("tool_type").map(str::to_owned),
         arguments: attributes.raw_json("function_args"),
+        error: attributes.text("error").map(str::to_owned),
         status: ended.clone(),
         latency_ms,
         ..ToolExecution::default()
     });
+    let message = attributes.text("error").map(str::to_owned);
+    if let Some(message) = message.filter(|_| ended.as_deref() == Some(status::ERROR)) {
+        if attributes.peek("error.message") == Some(&message) {
+            attributes.mark("error.message");
+        }
+        let kind = attributes.first_text(&["error.type", "error_type"]).map(|(_, kind)| kind.to_owned());
+        ["error.type", "error_type"].iter().for_each(|key| attributes.mark(key));
+        draft.row.error = Some(Error { r#type: kind, message: Some(message), ..Error::default() });
+    }
     draft.row.status = draft.row.status.take().or(ended);
     draft.detail_from(attributes, "decision", "decision");
 }

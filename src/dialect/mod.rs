@@ -297,6 +297,9 @@ fn log_partial(record: &LogRecord, scope: Scope<'_>, dialects: probe::Set, setti
     if let Some(severity) = severity.filter(|_| known || keep_unknown) {
         draft.detail("severity", event::json::string(severity));
     }
+    if !record.event_name.is_empty() && record.event_name != source.name && (known || keep_unknown) {
+        draft.detail("event_name", event::json::string(&record.event_name));
+    }
     let mut partial = if known || keep_unknown {
         draft.finish(source)
     } else {

@@ -78,10 +78,11 @@ impl<'a> Source<'a> {
 
     pub(super) fn of_log(record: &'a LogRecord, scope: Scope<'a>) -> Self {
         let attributes = Attributes::new(&record.attributes);
-        let name = if record.event_name.is_empty() {
-            attributes.first_text(&["event.name", "event_name"]).map_or("", |(_, name)| name)
+        let told = record.event_name.as_str();
+        let name = if told.is_empty() || is_place(told) {
+            attributes.first_text(&["event.name", "event_name"]).map_or(told, |(_, name)| name)
         } else {
-            record.event_name.as_str()
+            told
         };
         Self {
             name,
@@ -139,6 +140,12 @@ impl<'a> Source<'a> {
     pub(super) fn event(&self, name: &str) -> Option<&Happening<'a>> {
         self.events.iter().find(|event| event.name == name)
     }
+}
+
+/// Whether it is the name that Rust's tracing gives to an event that nobody named: where it stands in the source.
+fn is_place(name: &str) -> bool {
+    let place = name.strip_prefix("event ").and_then(|place| place.rsplit_once(':'));
+    place.is_some_and(|(_, line)| !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 impl<'a> Happening<'a> {

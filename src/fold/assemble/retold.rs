@@ -5,6 +5,9 @@
 //! say decides: an id that they share (the request's, the response's, the call's). Without one, only a record and a
 //! span of one library are joined, which agree in the tool's name and arguments or in the model and the counts, and
 //! only where nothing else agrees as well. A record that fits no span keeps its row.
+//!
+//! What a record and a span share may name no more than the session that both belong to. Then the record must have
+//! been written while the span lasted, and say nothing else.
 
 use super::calls;
 use super::group::Group;
@@ -29,6 +32,14 @@ const WEIGHED: usize = 64;
 /// difference must be where that is more.
 const INEXACT_MS: f64 = 20.0;
 const INEXACT_SHARE: f64 = 10.0;
+
+/// How what is shared begins where it is not of one operation alone.
+const OF_SESSION: &str = "session ";
+
+/// What is shared, if it is of one operation alone.
+fn of_one(shared: Option<&str>) -> Option<&str> {
+    shared.filter(|shared| !shared.is_empty() && !shared.starts_with(OF_SESSION))
+}
 
 /// Joins every log record that tells what a span tells.
 pub(super) fn give_to_spans(group: &mut Group) {
@@ -133,7 +144,7 @@ fn contradict(log: &Node, span: &Node) -> bool {
         return differ(Some(tool(log)), Some(tool(span))) || differ(call_id(log), call_id(span));
     }
     let (a, b) = (log.shared.as_deref(), span.shared.as_deref());
-    let is_shared = a.is_some() && a == b;
+    let is_shared = of_one(a).is_some() && a == b;
     differ(a, b)
         || !is_shared && differ(response(log), response(span))
         || !calls::compatible(&calls::facts(log), &calls::facts(span))
@@ -145,7 +156,7 @@ fn is_by_id(log: &Node, span: &Node) -> bool {
     if run(log).is_some() {
         return equal(call_id(log), call_id(span));
     }
-    equal(log.shared.as_deref(), span.shared.as_deref()) || equal(response(log), response(span))
+    equal(of_one(log.shared.as_deref()), span.shared.as_deref()) || equal(response(log), response(span))
 }
 
 /// Whether records of one library agree in what they say, though no id is shared: for certain, or as far as is known.
@@ -169,14 +180,25 @@ fn agree(log: &Node, span: &Node) -> Option<bool> {
         let tokens = node.row.tokens.as_ref()?;
         tokens.prompt_tokens.zip(tokens.completion_tokens)
     };
-    (log.trace.is_some() && counts(log).is_some() && counts(log) == counts(span)).then_some(false)
+    let agreed = match counts(log).zip(counts(span)) {
+        Some((a, b)) => a == b && (log.trace.is_some() || is_within(log, span)),
+        None => log.trace.is_none() && is_within(log, span),
+    };
+    agreed.then_some(false)
 }
 
-/// Whether the record states the span's length, or none.
+/// Whether the record was written while the span lasted.
+fn is_within(log: &Node, span: &Node) -> bool {
+    (span.start_ns..=span.end_ns).contains(&log.start_ns)
+}
+
+/// Whether the record states the span's length, or none. One that stands on what is around the span may tell of the
+/// time that it waited, too.
 fn is_as_long(log: &Node, span: &Node) -> bool {
     let stated = log.row.timing.as_ref().and_then(|timing| timing.total_latency_ms);
     let (Some(stated), Some(length)) = (stated, span.length().map(super::finish::milliseconds)) else { return true };
-    (stated - length).abs() <= INEXACT_MS.max(length / INEXACT_SHARE)
+    let is_around = log.span.is_some() && log.span == span.parent_span;
+    is_around && stated >= length || (stated - length).abs() <= INEXACT_MS.max(length / INEXACT_SHARE)
 }
 
 fn distance(log: &Node, span: &Node) -> u64 {
@@ -244,6 +266,6 @@ pub(super) fn is_same(one: &LandedCall, other: &LandedCall) -> bool {
         && span.end_ns != 0
         && log.event_type == span.event_type
         && may_tell(log.start_ns, span.start_ns, span.end_ns)
-        && (equal(&log.shared, &span.shared)
+        && (of_one(Some(&log.shared)).is_some_and(|shared| shared == span.shared)
             || equal(&log.response_id, &span.response_id) && calls::compatible(log, span))
 }
