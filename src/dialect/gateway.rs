@@ -35,6 +35,9 @@ const CHAT: &str = "/v3/chat";
 pub(super) fn settle(source: &Source<'_>, draft: &mut Draft, marker_words: &[String]) {
     if draft.row.dialect == LITELLM {
         without_keys(source, draft);
+    }
+    // Spring AI writes an empty usage where an answer tells none, as a stream does unless it was asked to.
+    if draft.row.dialect == LITELLM && draft.has_output() || draft.row.dialect == super::spring_ai::NAME {
         without_zeros(source, draft);
     }
     if draft.is(event_type::CHAT_COMPLETION) && !source.is_log && read_markers(draft, marker_words) {
@@ -66,7 +69,7 @@ fn without_zeros(source: &Source<'_>, draft: &mut Draft) {
         let counts = [tokens.prompt_tokens, tokens.completion_tokens, tokens.total_tokens];
         counts.iter().any(Option::is_some) && counts.iter().all(|count| count.unwrap_or(0) == 0)
     });
-    if !is_zero || !draft.has_output() {
+    if !is_zero {
         return;
     }
     if let Some(tokens) = draft.row.tokens.take() {

@@ -227,12 +227,12 @@ fn names(attributes: &Attributes<'_>, draft: &mut Draft) {
     });
     if !taken.0
         && !copied
-        && let Some(name) = attributes.text("gen_ai.request.model")
+        && let Some(name) = model_name(attributes, "gen_ai.request.model")
     {
         draft.model().request = Some(name.to_owned());
     }
     if !taken.1
-        && let Some(name) = attributes.text("gen_ai.response.model")
+        && let Some(name) = model_name(attributes, "gen_ai.response.model")
     {
         draft.model().response = Some(name.to_owned());
     }
@@ -240,6 +240,14 @@ fn names(attributes: &Attributes<'_>, draft: &mut Draft) {
         && let Some(id) = attributes.id("gen_ai.response.id")
     {
         draft.model().response_id = Some(id.into_owned());
+    }
+}
+
+/// A model's name, and not what Micrometer (`none`) or LangChain4j (`unknown`) writes where there is none.
+fn model_name<'a>(attributes: &Attributes<'a>, key: &str) -> Option<&'a str> {
+    match attributes.peek(key)? {
+        "none" | "unknown" => None,
+        _ => attributes.text(key),
     }
 }
 

@@ -30,6 +30,7 @@ mod indexed;
 mod json;
 mod laminar;
 mod langchain;
+mod langchain4j;
 mod langfuse;
 mod langsmith;
 mod litellm;
@@ -77,7 +78,7 @@ use source::Scope;
 use source::Source;
 
 /// All dialects; of those that match a record the first leads.
-const DIALECTS: [Dialect; 36] = [
+const DIALECTS: [Dialect; 37] = [
     langfuse::DIALECT,
     langsmith::DIALECT,
     litellm::DIALECT,
@@ -100,6 +101,7 @@ const DIALECTS: [Dialect; 36] = [
     haystack::DIALECT,
     llamaindex::DIALECT,
     spring_ai::DIALECT,
+    langchain4j::DIALECT,
     braintrust::DIALECT,
     claude_code::DIALECT,
     codex::DIALECT,

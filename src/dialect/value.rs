@@ -74,8 +74,8 @@ pub(super) fn finish_reason(raw: &str) -> Option<Cow<'_, str>> {
         "" | "unknown" | "null" | "none" | "unspecified" => return None,
         "stop" | "end_turn" | "endturn" | "stop_sequence" | "stopsequence" | "pause_turn" | "complete"
         | "completed" | "eos" | "eos_token" | "done" | "finish" | "finished" => "stop",
-        "tool_calls" | "tool_call" | "tool-calls" | "tool-call" | "tool_use" | "tooluse" | "function_call"
-        | "function_calls" | "toolcalls" | "toolcall" | "functioncall" => "tool_calls",
+        "tool_calls" | "tool_call" | "tool-calls" | "tool-call" | "tool_use" | "tool_execution" | "tooluse"
+        | "function_call" | "function_calls" | "toolcalls" | "toolcall" | "functioncall" => "tool_calls",
         "length"
         | "max_tokens"
         | "maxtokens"
@@ -129,7 +129,9 @@ pub(super) fn provider(raw: &str) -> Option<Cow<'_, str>> {
         | "openai-agents"
         | "mastra"
         | "microsoft.agents" => return None,
-        "openai" | "openai.chat" | "openai.responses" | "openai.completion" | "openai.embedding" => "openai",
+        "openai" | "open_ai" | "openai.chat" | "openai.responses" | "openai.completion" | "openai.embedding" => {
+            "openai"
+        }
         "anthropic" | "anthropic.messages" => "anthropic",
         "azure.ai.inference" | "az.ai.inference" | "azure_ai_inference" => "azure.ai.inference",
         "azure.ai.openai"
@@ -140,6 +142,7 @@ pub(super) fn provider(raw: &str) -> Option<Cow<'_, str>> {
         | "azure_openai"
         | "azure-openai"
         | "azureopenai"
+        | "azure_open_ai"
         | "openai.azure" => "azure.ai.openai",
         "aws.bedrock" | "aws" | "bedrock" | "amazon-bedrock" | "amazon_bedrock" | "bedrock_converse"
         | "aws_bedrock" => "aws.bedrock",
@@ -149,10 +152,15 @@ pub(super) fn provider(raw: &str) -> Option<Cow<'_, str>> {
         | "google.generative-ai"
         | "google_genai"
         | "googlegenerativeai"
-        | "google-genai" => "gcp.gemini",
-        "gcp.vertex_ai" | "vertex_ai" | "vertexai" | "google-vertex" | "google_vertexai" | "google.vertex.chat" => {
-            "gcp.vertex_ai"
-        }
+        | "google-genai"
+        | "google_ai_gemini" => "gcp.gemini",
+        "gcp.vertex_ai"
+        | "vertex_ai"
+        | "vertexai"
+        | "google-vertex"
+        | "google_vertexai"
+        | "google.vertex.chat"
+        | "google_vertex_ai_gemini" => "gcp.vertex_ai",
         "x_ai" | "xai" | "xai.chat" | "x-ai" => "x_ai",
         "mistral_ai" | "mistral" | "mistralai" | "mistral.chat" => "mistral_ai",
         "ibm.watsonx.ai" | "watsonx" | "ibm" => "ibm.watsonx.ai",
