@@ -128,7 +128,7 @@ mod tests {
     use serde_json::Value;
     use serde_json::json;
 
-    fn chat(provider: &str, more: Value) -> crate::event::Partial {
+    fn chat(provider: &str, more: &Value) -> crate::event::Partial {
         let mut all = json!({
             "gen_ai.operation.name": "chat", "gen_ai.system": provider, "gen_ai.request.model": "m",
             "gen_ai.response.model": "none",
@@ -144,7 +144,7 @@ mod tests {
             "gen_ai.usage.cache_read.input_tokens": "47", "gen_ai.usage.cache_creation.input_tokens": "11",
         });
         let counts = |provider: &str| {
-            let partial = chat(provider, usage.clone());
+            let partial = chat(provider, &usage);
             assert_eq!(row(&partial).dialect, "spring-ai");
             let tokens = row(&partial).tokens.as_ref().unwrap();
             (tokens.prompt_tokens, tokens.total_tokens, tokens.cached_tokens)
@@ -159,7 +159,7 @@ mod tests {
         let zero = json!({
             "gen_ai.usage.input_tokens": "0", "gen_ai.usage.output_tokens": "0", "gen_ai.usage.total_tokens": "0",
         });
-        let partial = chat("openai", zero);
+        let partial = chat("openai", &zero);
         assert_eq!(row(&partial).tokens, None);
         assert_eq!(row(&partial).model.as_ref().unwrap().response, None);
         assert!(left(&partial).contains(&"gen_ai.response.model"));
