@@ -53,6 +53,7 @@ mod files;
 mod handle;
 pub mod home;
 mod kept;
+mod queue;
 mod record;
 mod recover;
 mod room;

@@ -13,7 +13,6 @@ use super::disk::File;
 use super::files::FileId;
 use super::files::Files;
 use super::handle::AppendError;
-use super::handle::Command;
 use super::handle::Opened;
 use super::handle::Progress;
 use super::handle::Receipt;
@@ -23,6 +22,7 @@ use super::handle::Shared;
 use super::handle::Wal;
 use super::home::Home;
 use super::home::OpenError;
+use super::queue::Queue;
 use super::record::Frames;
 use super::record::Seed;
 use super::recover::Floor;
@@ -41,13 +41,9 @@ use crate::failpoint;
 use crate::failpoint::Mutation;
 use crate::failpoint::Point;
 use crate::metrics::Metrics;
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::RecvTimeoutError;
-use std::sync::mpsc::TryRecvError;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -82,11 +78,8 @@ pub fn open(home: &Home, floor: Floor, config: &Config, clock: Arc<dyn Clock>) -
         shared: Arc::clone(&shared),
         roll_age: config.roll_age,
         roll_size: config.roll_size,
-        inbox,
-        is_disconnected: false,
+        queue: Queue::of(inbox),
         time: LogicalClock::new(clock, next.time),
-        waiting: VecDeque::new(),
-        waiting_bytes: 0,
         announce,
         next_segment: next.segment,
         open: None,
@@ -159,11 +152,8 @@ pub struct Writer {
     shared: Arc<Shared>,
     roll_age: Duration,
     roll_size: u64,
-    inbox: Receiver<Command>,
-    is_disconnected: bool,
+    queue: Queue,
     time: LogicalClock,
-    waiting: VecDeque<Request>,
-    waiting_bytes: u64,
     announce: watch::Sender<u64>,
     next_segment: u64,
     open: Option<Open>,
@@ -196,7 +186,10 @@ impl Writer {
         loop {
             match self.turn()? {
                 Turn::Worked => {}
-                Turn::Idle(until) => self.wait(until),
+                Turn::Idle(until) => {
+                    let at_most = until.map(|until| until.saturating_sub(self.time.monotonic()));
+                    self.queue.wait(at_most);
+                }
                 Turn::Stopped => return Ok(()),
             }
         }
@@ -210,53 +203,21 @@ impl Writer {
         if self.is_over {
             return Ok(Turn::Stopped);
         }
-        self.collect();
+        self.queue.collect(GROUP);
         let now = self.time.monotonic();
         if let Some((_, reason)) = self.due().filter(|(at, _)| *at <= now) {
             self.seal(reason)?;
             return Ok(Turn::Worked);
         }
-        if !self.waiting.is_empty() {
+        if !self.queue.is_empty() {
             self.commit()?;
             return Ok(Turn::Worked);
         }
-        if self.is_disconnected || self.shared.is_stopping() {
+        if self.queue.is_disconnected() || self.shared.is_stopping() {
             self.stop()?;
             return Ok(Turn::Stopped);
         }
         Ok(Turn::Idle(self.due().map(|(at, _)| at)))
-    }
-
-    fn wait(&mut self, until: Option<Duration>) {
-        let command = match until {
-            None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(until) => self.inbox.recv_timeout(until.saturating_sub(self.time.monotonic())),
-        };
-        match command {
-            Ok(command) => self.take(command),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => self.is_disconnected = true,
-        }
-    }
-
-    fn collect(&mut self) {
-        while self.waiting_bytes < GROUP {
-            match self.inbox.try_recv() {
-                Ok(command) => self.take(command),
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => {
-                    self.is_disconnected = true;
-                    return;
-                }
-            }
-        }
-    }
-
-    fn take(&mut self, command: Command) {
-        if let Command::Append(request) = command {
-            self.waiting_bytes += request.size;
-            self.waiting.push_back(request);
-        }
     }
 
     /// The number of the last segment that was sealed, or found so, or folded.
@@ -279,8 +240,7 @@ impl Writer {
     }
 
     fn commit(&mut self) -> Result<(), Failed> {
-        while let Some(request) = self.waiting.pop_front() {
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(request.size);
+        while let Some(request) = self.queue.next() {
             let now = self.time.monotonic();
             if request.answer.is_closed() {
                 continue;
@@ -522,7 +482,7 @@ impl Writer {
         for written in self.group.drain(..) {
             let _ = written.answer.send(Err(AppendError::Poisoned));
         }
-        for request in self.waiting.drain(..) {
+        while let Some(request) = self.queue.next() {
             let _ = request.answer.send(Err(AppendError::Poisoned));
         }
         Failed { doing, source }
