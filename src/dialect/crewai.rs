@@ -1,6 +1,6 @@
 //! CrewAI's own tracing: the conventions for calls, agents and tools, and crews, tasks, flows and methods around them.
 //!
-//! Source: `crewai` 1.15.30. What is too long it cuts and says so beside the key: `<key>.truncated`.
+//! Source: `crewai` 1.15.30; `opentelemetry-instrumentation-crewai` 0.62 tells the same objects under other names. What is too long it cuts and says so beside the key: `<key>.truncated`.
 
 use super::Dialect;
 use super::draft::Draft;
@@ -35,8 +35,10 @@ fn kind(source: &Source<'_>) -> Option<&'static str> {
         "evaluate guardrail" => event_type::GUARDRAIL,
         "query memory" | "retrieve memory" | "query knowledge" | "search knowledge" => event_type::RETRIEVAL,
         _ if source.attributes.list().iter().any(|entry| entry.key.starts_with("crewai.")) => {
-            // The operation says more, where there is one.
-            match source.peek("gen_ai.operation.name").and_then(super::genai::kind_of_operation) {
+            // The operation says more, where there is one; OpenLLMetry calls crews and tasks agents too.
+            let is_agents = source.attributes.list().iter().any(|entry| entry.key.starts_with("crewai.agent."));
+            let operation = source.peek("gen_ai.operation.name").filter(|word| *word != "invoke_agent" || is_agents);
+            match operation.and_then(super::genai::kind_of_operation) {
                 Some(kind) => kind,
                 None => event_type::GRAPH_STEP,
             }
@@ -47,12 +49,14 @@ fn kind(source: &Source<'_>) -> Option<&'static str> {
 
 fn graph(source: &Source<'_>, draft: &mut Draft) {
     let first = |keys: &[&str]| source.attributes.first_text(keys).map(|(_, text)| text.to_owned());
-    let whole = matches!(source.name, "execute crew" | "execute flow");
+    let whole = matches!(source.name, "execute crew" | "execute flow" | "crewai.workflow");
     if whole && let Some(name) = first(&["crewai.crew.name", "crewai.flow.name", "crewai.crew.key"]) {
         draft.graph().graph_id.get_or_insert(name);
     }
     let node = match source.name {
-        "execute task" => first(&["crewai.task.name", "crewai.task.key", "crewai.task.id"]),
+        name if name == "execute task" || source.peek("traceloop.span.kind") == Some("task") => {
+            first(&["crewai.task.name", "crewai.task.key", "crewai.task.id"])
+        }
         "call method" => first(&["crewai.method.name"]),
         _ => None,
     };
@@ -89,9 +93,10 @@ fn tool(source: &Source<'_>, draft: &mut Draft) {
 
 /// Each operation's own keys; the last word of a key is its name.
 fn details(source: &Source<'_>, draft: &mut Draft) {
-    const KEYS: [&str; 27] = [
+    const KEYS: [&str; 28] = [
         "crewai.crew.inputs",
         "crewai.crew.output",
+        "crewai.crew.result",
         "crewai.crew.process",
         "crewai.crew.usage_metrics",
         "crewai.flow.inputs",
@@ -136,5 +141,32 @@ fn cuts(source: &Source<'_>) {
         {
             source.notes.add(|| format!("cut before it came here: {key}"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dialect::tests::*;
+    use crate::event::event_type;
+    use serde_json::json;
+
+    #[test]
+    fn a_crew_and_a_task_are_no_agents_though_openllmetry_says_so() {
+        let scope = "opentelemetry.instrumentation.crewai.instrumentation";
+        let crew =
+            json!({"gen_ai.operation.name": "invoke_agent", "crewai.crew.name": "crew", "crewai.crew.result": "Done"});
+        let crew = read_span(scope, a_span("crewai.workflow", crew));
+        assert_eq!(row(&crew).event_type, event_type::GRAPH_STEP);
+        assert_eq!(row(&crew).graph.as_ref().unwrap().graph_id.as_deref(), Some("crew"));
+        assert_eq!(detail(&crew, "output"), Some(json!("Done")));
+        let task =
+            json!({"gen_ai.operation.name": "invoke_agent", "traceloop.span.kind": "task", "crewai.task.id": "t1"});
+        let task = read_span(scope, a_span("Say hello.task", task));
+        assert_eq!(row(&task).event_type, event_type::GRAPH_STEP);
+        assert_eq!(row(&task).graph.as_ref().unwrap().node_path.as_deref(), Some("t1"));
+        let agent =
+            json!({"gen_ai.operation.name": "invoke_agent", "traceloop.span.kind": "agent", "crewai.agent.role": "r"});
+        let agent = read_span(scope, a_span("r.agent", agent));
+        assert_eq!(row(&agent).event_type, event_type::AGENT_INVOCATION);
     }
 }

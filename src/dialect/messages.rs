@@ -161,10 +161,9 @@ impl Reader {
             ("content", Some("assistant")),
         ];
         for (key, own_role) in WRAPPERS {
-            let Some(inner) = node
-                .get(key)
-                .filter(|inner| inner.is_array() || inner.is_object() || key == "prompt" || key == "input")
-            else {
+            let Some(inner) = node.get(key).filter(|inner| {
+                inner.is_array() || inner.is_object() || matches!(key, "prompt" | "contents" | "input")
+            }) else {
                 continue;
             };
             let role = own_role.unwrap_or(role);

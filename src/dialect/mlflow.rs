@@ -1,6 +1,11 @@
 //! MLflow's tracing: `mlflow.*`, every value written as JSON, texts too.
 //!
-//! Source: `mlflow-tracing` 3.17 with its autologging of OpenAI and LangChain.
+//! With `MLFLOW_ENABLE_OTEL_GENAI_SEMCONV` it writes the keys of the conventions instead, and leaves the request's
+//! parameters as they are.
+//!
+//! Source: `mlflow` 3.17 with its autologging of OpenAI, Anthropic, Gemini, Bedrock and LangChain.
+
+mod stream;
 
 use super::Dialect;
 use super::answer;
@@ -10,6 +15,7 @@ use super::json;
 use super::json::Node;
 use super::langchain;
 use super::messages;
+use super::messages::Told;
 use super::sides;
 use super::source::Source;
 use super::usage::Counts;
@@ -27,7 +33,7 @@ const INPUT: &str = "mlflow.spanInputs";
 const OUTPUT: &str = "mlflow.spanOutputs";
 
 /// What of a request is no parameter.
-const CONTENT: [&str; 12] = [
+const CONTENT: [&str; 15] = [
     "messages",
     "prompt",
     "input",
@@ -38,6 +44,9 @@ const CONTENT: [&str; 12] = [
     "functions",
     "model",
     "model_name",
+    "modelId",
+    "toolConfig",
+    "body",
     "self",
     "stream",
 ];
@@ -47,6 +56,9 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
         return;
     }
     kind(source, draft);
+    if source.peek("mlflow.spanType").is_none() && source.has("gen_ai.operation.name") {
+        return converted(source, draft);
+    }
     if draft.is(event_type::CHAT_COMPLETION) || draft.is(event_type::EMBEDDING) {
         call(source, draft);
     } else if draft.is(event_type::TOOL_EXECUTION) {
@@ -82,25 +94,49 @@ fn kind(source: &Source<'_>, draft: &mut Draft) {
     });
 }
 
+/// A span in the conventions' keys: the model that it says was asked is the one that answered.
+fn converted(source: &Source<'_>, draft: &mut Draft) {
+    if let Some(asked) = source.peek("model").filter(|text| text.starts_with('"')).and_then(json::unquoted) {
+        draft.model().request.get_or_insert(asked);
+        source.attributes.mark("model");
+        if source.peek("gen_ai.request.model") == source.peek("gen_ai.response.model") {
+            source.attributes.mark("gen_ai.request.model");
+        }
+    }
+    if let Some(stream) = source.attributes.truth("stream") {
+        draft.model().stream.get_or_insert(stream);
+    }
+    stream::read(source, draft);
+}
+
+/// The body of a request or an answer of Bedrock's `invoke_model`, else the value itself.
+fn told<'n, 'a>(node: &'n Node<'a>) -> &'n Node<'a> {
+    let is_wrapped = node.get("modelId").is_some() || node.get("ResponseMetadata").is_some();
+    node.get("body").filter(|_| is_wrapped).unwrap_or(node)
+}
+
 fn call(source: &Source<'_>, draft: &mut Draft) {
     let given = source.json(INPUT);
     let params = source.json("invocation_params");
-    let answer = source.json(OUTPUT).map(|doc| Answer::of(&doc.node)).unwrap_or_default();
+    let answer = source.json(OUTPUT).map(|doc| told(&doc.node).opened(Answer::of)).unwrap_or_default();
+    stream::read(source, draft);
     draft.tools_from(&source.attributes, &source.notes, "mlflow.chat.tools");
     if draft.is(event_type::EMBEDDING) {
         draft.detail_from(&source.attributes, INPUT, "input");
     } else {
         input(source, draft);
-        draft.output_from(&source.attributes, &source.notes, OUTPUT);
+        output(source, draft);
     }
-    let asked = ["model", "model_name"]
+    let asked = ["model", "model_name", "modelId"]
         .iter()
         .find_map(|name| [&given, &params].into_iter().flatten().find_map(|doc| doc.node.text(name)))
         .map(str::to_owned)
         .or_else(|| source.peek("model").and_then(json::unquoted));
     names(source, draft, asked.as_deref(), &answer);
     if draft.model().provider.is_none() {
-        let stated = text(source, "mlflow.llm.provider");
+        // On Bedrock it names the maker of the model.
+        let is_bedrock = source.peek("mlflow.message.format") == Some("\"bedrock\"");
+        let stated = if is_bedrock { Some("aws.bedrock".to_owned()) } else { text(source, "mlflow.llm.provider") };
         draft.model().provider = stated.as_deref().and_then(value::provider).map(Cow::into_owned);
     }
     let usage = "mlflow.chat.tokenUsage";
@@ -117,29 +153,57 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
 /// The messages of the request; of what stands beside them the parameters are told elsewhere.
 fn input(source: &Source<'_>, draft: &mut Draft) {
     let Some(doc) = source.json(INPUT).filter(|_| !draft.has_input()) else { return };
-    let told = if doc.node.is_object() {
-        // A bare prompt is one only beside a model's name.
-        let named = doc.node.get("messages").is_none();
-        let is_content = |key: &str| match key {
-            "model" => named,
-            "model_name" | "self" | "stream" => false,
-            _ => CONTENT.contains(&key) || key == "config",
-        };
-        let entries = doc.node.entries().iter().filter(|(key, _)| is_content(key));
-        messages::read(&Node::object(entries.cloned().collect()), "user")
-    } else {
-        messages::read(&doc.node, "user")
-    };
-    let lossy = told.lossy;
+    let is_wrapped = told(&doc.node) != &doc.node;
+    let told = told(&doc.node).opened(asked);
+    let lossy = told.lossy || is_wrapped;
     if draft.input(told, &source.notes, INPUT) && doc.whole && !lossy {
         source.attributes.mark(INPUT);
+    }
+}
+
+fn asked(given: &Node<'_>) -> Told {
+    if !given.is_object() {
+        return messages::read(given, "user");
+    }
+    // A bare prompt is one only beside a model's name.
+    let named = given.get("messages").is_none();
+    let is_content = |key: &str| match key {
+        "model" => named,
+        "model_name" | "modelId" | "self" | "stream" => false,
+        _ => CONTENT.contains(&key) || key == "config",
+    };
+    let entries = given.entries().iter().filter(|(key, _)| is_content(key));
+    let mut entries: Vec<_> = entries.cloned().collect();
+    if let Some(tools) = given.at(&["toolConfig", "tools"]) {
+        entries.push(("tools".into(), tools.clone()));
+    }
+    messages::read(&Node::object(entries), "user")
+}
+
+/// The answer; what is no object is a text that is written as JSON, as every value is.
+fn output(source: &Source<'_>, draft: &mut Draft) {
+    let Some(doc) = source.json(OUTPUT).filter(|_| !draft.has_output()) else { return };
+    let is_wrapped = told(&doc.node) != &doc.node;
+    let told = match &doc.node {
+        Node::String(text) => {
+            messages::read(&Node::String(json::unquoted(text).unwrap_or_default().into()), "assistant")
+        }
+        node => told(node).opened(|node| messages::read(node, "assistant")),
+    };
+    let lossy = told.lossy || is_wrapped;
+    if draft.output(told, &source.notes, OUTPUT) && doc.whole && !lossy {
+        source.attributes.mark(OUTPUT);
     }
 }
 
 fn names(source: &Source<'_>, draft: &mut Draft, asked: Option<&str>, answer: &Answer) {
     let key = "mlflow.llm.model";
     let stated = source.peek(key).and_then(json::unquoted);
-    let (request, response) = answer::names(stated.as_deref(), asked, source.has(OUTPUT));
+    let (request, response) = match asked {
+        // What was asked for stands in the request itself.
+        Some(asked) => (Some(asked.to_owned()), stated.clone().filter(|stated| stated != asked && source.has(OUTPUT))),
+        None => answer::names(stated.as_deref(), None, source.has(OUTPUT)),
+    };
     let response = answer.model.clone().or(response);
     let told = |name: &Option<String>| stated.is_some() && *name == stated;
     if told(&request) || told(&response) {
@@ -276,5 +340,79 @@ mod tests {
         assert_eq!((tool.name.as_str(), tool.call_id.as_deref()), ("run_call", Some("call_1")));
         assert_eq!(tool.arguments.as_deref(), Some("{\"city\": \"Paris\"}"));
         assert_eq!(tool.result.as_deref(), Some("{\"temp\": 21}"));
+    }
+
+    fn called(
+        inputs: &serde_json::Value,
+        outputs: &serde_json::Value,
+        more: &serde_json::Value,
+    ) -> crate::event::Partial {
+        let mut attributes = json!({
+            "mlflow.spanType": "\"CHAT_MODEL\"", "mlflow.spanInputs": inputs.to_string(),
+            "mlflow.spanOutputs": outputs.to_string(),
+        });
+        attributes.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        read_span("mlflow.tracing.provider", a_span("call", attributes))
+    }
+
+    #[test]
+    fn an_answer_of_bedrock_is_found_within_its_envelope() {
+        let bedrock = json!({"mlflow.message.format": "\"bedrock\"", "mlflow.llm.provider": "\"amazon\"",
+            "mlflow.llm.model": "\"amazon.nova-lite-v1:0\""});
+        let partial = called(
+            &json!({"modelId": "amazon.nova-lite-v1:0", "system": [{"text": "Be brief."}],
+                "messages": [{"role": "user", "content": [{"text": "Hi"}]}]}),
+            &json!({"ResponseMetadata": {"RequestId": "r"}, "stopReason": "tool_use",
+                "output": {"message": {"role": "assistant", "content": [{"toolUse": {"toolUseId": "t1", "name": "f", "input": {}}}]}},
+                "usage": {"inputTokens": 3, "outputTokens": 2, "totalTokens": 5}}),
+            &bedrock,
+        );
+        let told = messages(&partial);
+        assert_eq!((told[0]["content"].as_str(), told[1]["content"].as_str()), (Some("Be brief."), Some("Hi")));
+        assert_eq!(told[2]["tool_calls"][0]["id"], "t1");
+        let model = row(&partial).model.as_ref().unwrap();
+        assert_eq!(model.provider.as_deref(), Some("aws.bedrock"));
+        assert_eq!(
+            (model.request.as_deref(), &model.finish_reasons[..]),
+            (Some("amazon.nova-lite-v1:0"), &["tool_calls".to_owned()][..])
+        );
+        let partial = called(
+            &json!({"modelId": "anthropic.claude-x-20240620-v1:0", "body": "{\"system\":\"Be brief.\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"}),
+            &json!({"ResponseMetadata": {}, "contentType": "application/json", "body": {"id": "msg_1", "role": "assistant",
+                "model": "claude-x", "content": [{"type": "text", "text": "Hello"}], "stop_reason": "end_turn"}}),
+            &bedrock,
+        );
+        let told = messages(&partial);
+        assert_eq!((told[0]["role"].as_str(), told[2]["content"].as_str()), (Some("system"), Some("Hello")));
+        let model = row(&partial).model.as_ref().unwrap();
+        assert_eq!(model.response_id.as_deref(), Some("msg_1"));
+        assert_eq!(model.request.as_deref(), Some("anthropic.claude-x-20240620-v1:0"));
+    }
+
+    #[test]
+    fn a_bare_text_is_what_was_said_and_not_its_json() {
+        let partial = called(&json!({"model": "m", "contents": "Hi"}), &json!("Hello \"you\""), &json!({}));
+        assert_eq!(messages(&partial)[0]["content"], "Hi");
+        assert_eq!(messages(&partial)[1]["content"], "Hello \"you\"");
+        let partial =
+            called(&json!({"model": "m", "contents": "Hi"}), &json!("<groq.Stream object at 0x7f1c>"), &json!({}));
+        assert!(messages(&partial)[1]["content"].is_null());
+        assert!(left(&partial).contains(&"mlflow.spanOutputs"));
+    }
+
+    #[test]
+    fn in_the_conventions_keys_the_asked_model_stands_among_the_parameters() {
+        let partial = read_span(
+            "mlflow.tracing.provider",
+            a_span(
+                "chat m-2024-07-18",
+                json!({"gen_ai.operation.name": "chat", "gen_ai.request.model": "m-2024-07-18",
+                    "gen_ai.response.model": "m-2024-07-18", "model": "\"m\"", "stream": "true"}),
+            ),
+        );
+        let model = row(&partial).model.as_ref().unwrap();
+        assert_eq!((model.request.as_deref(), model.response.as_deref()), (Some("m"), Some("m-2024-07-18")));
+        assert_eq!(model.stream, Some(true));
+        assert_eq!(row(&partial).event_type, event_type::CHAT_COMPLETION);
     }
 }

@@ -191,7 +191,8 @@ fn chunks(source: &Source<'_>, draft: &mut Draft) {
     let is_chunk = |name: &str| matches!(name, "gen_ai.content.completion.chunk" | "llm.content.completion.chunk");
     let mut count = 0u32;
     for event in source.events.iter().filter(|event| is_chunk(event.name)) {
-        if count == 0 {
+        // An SDK that has too many events forgets the first ones.
+        if count == 0 && source.dropped_events == 0 {
             draft.first_token_event(source, event);
         }
         count += 1;
@@ -388,5 +389,14 @@ mod tests {
         let partial = read_span("opentelemetry.instrumentation.openai.v1", span);
         assert_eq!(row(&partial).timing.as_ref().unwrap().time_to_first_token_ms, Some(250.0));
         assert_eq!(detail(&partial, "stream_chunks"), Some(json!(2)));
+    }
+
+    #[test]
+    fn the_first_chunk_that_is_left_is_no_first_token() {
+        let mut span = a_span("openai.chat", json!({"gen_ai.operation.name": "chat", "gen_ai.is_streaming": true}));
+        span.events = vec![an_event("gen_ai.content.completion.chunk", json!({}))];
+        span.dropped_events_count = 40;
+        let partial = read_span("opentelemetry.instrumentation.openai.v1", span);
+        assert_eq!(row(&partial).timing.as_ref().and_then(|timing| timing.time_to_first_token_ms), None);
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct Source<'a> {
     pub status_message: &'a str,
     pub attributes: Attributes<'a>,
     pub events: Vec<Happening<'a>>,
+    /// Events that its SDK let go.
+    pub dropped_events: u32,
     pub body: Option<&'a AnyValue>,
     /// Whether the body stands in the row.
     pub body_used: Cell<bool>,
@@ -69,6 +71,7 @@ impl<'a> Source<'a> {
             status_message,
             attributes: Attributes::new(&span.attributes),
             events: span.events.iter().map(Happening::new).collect(),
+            dropped_events: span.dropped_events_count,
             body: None,
             body_used: Cell::new(true),
             notes: Notes::default(),
@@ -94,6 +97,7 @@ impl<'a> Source<'a> {
             status_message: "",
             attributes,
             events: Vec::new(),
+            dropped_events: 0,
             body: record.body.as_ref().filter(|body| body.value.is_some()),
             body_used: Cell::new(false),
             notes: Notes::default(),

@@ -144,7 +144,7 @@ pub(super) fn provider(raw: &str) -> Option<Cow<'_, str>> {
         | "azureopenai"
         | "azure_open_ai"
         | "openai.azure" => "azure.ai.openai",
-        "aws.bedrock" | "aws" | "bedrock" | "amazon-bedrock" | "amazon_bedrock" | "bedrock_converse"
+        "aws.bedrock" | "aws" | "amazon" | "bedrock" | "amazon-bedrock" | "amazon_bedrock" | "bedrock_converse"
         | "aws_bedrock" => "aws.bedrock",
         "gcp.gemini"
         | "gemini"

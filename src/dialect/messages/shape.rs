@@ -50,9 +50,16 @@ pub(super) fn wraps_messages(node: &Node<'_>) -> bool {
             .is_some_and(|list| list.items().first().is_some_and(|first| first.get("content").is_some()))
         || node.get("choices").is_some_and(|list| list.items().first().is_some_and(|first| first.get("text").is_some()))
         || of_messages("output")
+        || node.at(&["output", "message"]).is_some_and(is_message)
         || of_messages("input")
         || node.get("model").is_some()
-            && (node.get("prompt").is_some() || node.get("input").is_some_and(|input| input.as_str().is_some()))
+            && (node.get("prompt").is_some()
+                || listed("contents")
+                || ["input", "contents"].iter().any(|key| is_text(node, key)))
+}
+
+fn is_text(node: &Node<'_>, key: &str) -> bool {
+    node.get(key).is_some_and(|value| value.as_str().is_some())
 }
 
 /// Whether a value tells messages, and not data of some other kind.
