@@ -11,6 +11,7 @@ use super::attributes::Attributes;
 use super::draft::Draft;
 use super::messages::tells_messages;
 use super::notes::Notes;
+use super::openllmetry;
 use super::source::Source;
 use super::usage::Counts;
 use super::usage::Scheme;
@@ -51,6 +52,7 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     // Some tell each half by an event of its own, instructions first.
     let told = || source.events.iter().filter(|event| event.name == OPERATION_DETAILS);
     messages(&source.attributes, &source.notes, draft);
+    openllmetry::open_items(source, draft);
     for event in told() {
         messages(&event.attributes, &source.notes, draft);
         event.used.set(true);

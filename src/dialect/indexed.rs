@@ -82,12 +82,15 @@ pub(super) fn input(source: &Source<'_>, draft: &mut Draft, prefix: &str) {
     }
 }
 
-/// Takes indexed messages as the output, each an answer of its own.
-pub(super) fn choices(source: &Source<'_>, draft: &mut Draft, prefix: &str) {
+/// Takes indexed messages as the output, each an answer of its own. `all` tells the same answers, and those that the
+/// keys leave out.
+pub(super) fn choices(source: &Source<'_>, draft: &mut Draft, prefix: &str, all: Told) {
     if draft.has_output() {
         return;
     }
     let Some((mut told, places)) = read(source, prefix, "assistant") else { return };
+    let known = told.said.len();
+    told.said.extend(all.said.into_iter().skip(known));
     for (place, said) in told.said.iter_mut().enumerate() {
         said.choice = said.choice.or(i64::try_from(place).ok());
     }
@@ -121,6 +124,27 @@ pub(super) fn lacks_ids(list: &[Message]) -> bool {
         message.role == "tool" && message.tool_call_id.is_none()
             || message.tool_calls.iter().any(|call| call.id.is_none())
     })
+}
+
+/// Whether some of an assistant's calls are answered and others are not.
+pub(super) fn lacks_answers(list: &[Message]) -> bool {
+    list.iter().enumerate().any(|(place, message)| {
+        let answers = list.iter().skip(place + 1).take_while(|answer| answer.role == "tool");
+        let answered: Vec<_> = answers.filter_map(|answer| answer.tool_call_id.as_deref()).collect();
+        !answered.is_empty()
+            && message.tool_calls.iter().filter_map(|call| call.id.as_deref()).any(|id| !answered.contains(&id))
+    })
+}
+
+/// Takes a telling of the same messages in which all calls are answered.
+pub(super) fn add_answers(list: &mut Vec<Message>, fuller: Vec<Message>) {
+    let said = |list: &[Message]| -> Vec<(String, Option<String>)> {
+        let others = list.iter().filter(|message| message.role != "tool" && message.role != "system");
+        others.map(|message| (message.role.clone(), message.content.clone())).collect()
+    };
+    if !lacks_answers(&fuller) && said(list) == said(&fuller) {
+        *list = fuller;
+    }
 }
 
 /// Adds what a fuller telling of the same messages says: ids of calls and of the calls that are answered, reasoning,

@@ -58,12 +58,18 @@ pub(super) fn answer(node: &Node<'_>) -> Option<Answer> {
     Some(Answer {
         counts,
         model: text(&[told, output, info], &["model_name", "model", "model_id"]),
-        response_id: text(&[told, output], &["id", "response_id"]),
+        response_id: text(&[told, output], &["id", "response_id"])
+            .or_else(|| message?.text("id").filter(|id| is_providers(id)).map(str::to_owned)),
         reasons: text(&[info, told], &["finish_reason", "stop_reason", "finishReason", "stopReason"])
             .into_iter()
             .collect(),
         choices: if first.is_array() { first.items().len() } else { 0 },
     })
+}
+
+/// Whether a message's id is the answer's: in JavaScript it is, elsewhere LangChain makes one of the run.
+fn is_providers(id: &str) -> bool {
+    ["chatcmpl-", "resp_", "msg_"].iter().any(|start| id.starts_with(start))
 }
 
 /// LangChain's own `usage_metadata` includes cached tokens.

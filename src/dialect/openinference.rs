@@ -105,7 +105,9 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
     indexed::input(source, draft, "llm.input_messages.");
     let asked = given.as_ref().map_or(0, |doc| asked_choices(&doc.node));
     if answer.choices.max(asked).max(replies) > 1 {
-        indexed::choices(source, draft, "llm.output_messages.");
+        // JavaScript's package for OpenAI tells but the first in keys.
+        let all = output.as_ref().filter(|_| answer.choices > 1).map(|doc| messages::read(&doc.node, "assistant"));
+        indexed::choices(source, draft, "llm.output_messages.", all.unwrap_or_default());
     }
     indexed::output(source, draft, "llm.output_messages.");
     complete(source, draft);
@@ -168,6 +170,13 @@ fn complete(source: &Source<'_>, draft: &mut Draft) {
         && let Some(doc) = source.attributes.json("input.value", &source.notes)
     {
         indexed::complete(input, &messages::read(&doc.node, "user").into_history());
+    }
+    // JavaScript's package for Anthropic tells one result of each message.
+    if let Some(input) = draft.input_mut()
+        && indexed::lacks_answers(input)
+        && let Some(doc) = source.attributes.json("input.value", &source.notes)
+    {
+        indexed::add_answers(input, messages::read(&doc.node, "user").into_history());
     }
     if let Some(output) = draft.output_mut()
         && (indexed::lacks_ids(output) || said("output.value", &["\"reasoning_content\"", "\"reasoning\":\""]))

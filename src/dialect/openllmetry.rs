@@ -327,6 +327,24 @@ fn prompt(source: &Source<'_>, draft: &mut Draft) {
     }
 }
 
+/// JavaScript's package for OpenAI tells the items of the Responses API as the text of one message.
+pub(super) fn open_items(source: &Source<'_>, draft: &mut Draft) {
+    if source.scope.name != "@traceloop/instrumentation-openai" {
+        return;
+    }
+    let Some(input) = draft.input_mut().filter(|input| input.len() == 1) else { return };
+    let text = input.first().and_then(|message| message.content.as_deref()).filter(|text| text.starts_with("[{"));
+    let Some(parsed) = text.and_then(super::json::parse).filter(|parsed| !parsed.flaws.lost_something()) else {
+        return;
+    };
+    if messages::tells_messages(&parsed.node) {
+        let told = messages::read(&parsed.node, "user");
+        if !told.lossy && !told.is_empty() {
+            *input = told.into_history();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::dialect::tests::*;
