@@ -339,9 +339,14 @@ pub(super) fn open_items(source: &Source<'_>, draft: &mut Draft) {
     };
     if messages::tells_messages(&parsed.node) {
         let told = messages::read(&parsed.node, "user");
-        if !told.lossy && !told.is_empty() {
-            *input = told.into_history();
+        if told.is_empty() {
+            return;
         }
+        if told.lossy {
+            let place = source.attributes.place("gen_ai.input.messages");
+            place.into_iter().for_each(|place| source.attributes.unmark_place(place));
+        }
+        *input = told.into_history();
     }
 }
 
