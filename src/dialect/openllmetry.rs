@@ -11,7 +11,9 @@ use super::json::text_as_json;
 use super::langchain;
 use super::messages;
 use super::messages::Definitions;
+use super::messages::Told;
 use super::source::Source;
+use crate::event::Message;
 use crate::event::ToolExecution;
 use crate::event::event_type;
 
@@ -332,22 +334,43 @@ pub(super) fn open_items(source: &Source<'_>, draft: &mut Draft) {
     if source.scope.name != "@traceloop/instrumentation-openai" {
         return;
     }
-    let Some(input) = draft.input_mut().filter(|input| input.len() == 1) else { return };
-    let text = input.first().and_then(|message| message.content.as_deref()).filter(|text| text.starts_with("[{"));
-    let Some(parsed) = text.and_then(super::json::parse).filter(|parsed| !parsed.flaws.lost_something()) else {
+    let Some(input) = draft.input_mut() else { return };
+    let Some((place, told, others)) =
+        input.iter().enumerate().filter(|(_, message)| message.role == "user").find_map(|(place, message)| {
+            let (told, others) = items(message)?;
+            Some((place, told, others))
+        })
+    else {
         return;
     };
-    if messages::tells_messages(&parsed.node) {
-        let told = messages::read(&parsed.node, "user");
-        if told.is_empty() {
-            return;
-        }
-        if told.lossy {
-            let place = source.attributes.place("gen_ai.input.messages");
-            place.into_iter().for_each(|place| source.attributes.unmark_place(place));
-        }
-        *input = told.into_history();
+    if told.lossy {
+        let place = source.attributes.place("gen_ai.input.messages");
+        place.into_iter().for_each(|place| source.attributes.unmark_place(place));
     }
+    let mut opened = told.into_history();
+    if let (Some(parts), Some(message)) = (others, input.get(place)) {
+        opened.push(Message { content_parts: Some(parts), ..message.clone() });
+    }
+    input.splice(place..=place, opened);
+}
+
+/// The messages that a message's text lists, and the JSON of its other parts, if it has some.
+fn items(message: &Message) -> Option<(Told, Option<String>)> {
+    let listed = |text: &str| {
+        let parsed = text.starts_with("[{").then(|| super::json::parse(text)).flatten()?;
+        let known = !parsed.flaws.lost_something() && messages::tells_messages(&parsed.node);
+        let told = known.then(|| messages::read(&parsed.node, "user"))?;
+        (!told.is_empty()).then_some(told)
+    };
+    if let Some(text) = message.content.as_deref() {
+        return Some((listed(text)?, None));
+    }
+    let parts = super::json::parse(message.content_parts.as_deref()?)?;
+    let list = parts.node.items();
+    let place = list.iter().position(|part| part.text("text").is_some_and(|text| text.starts_with("[{")))?;
+    let told = listed(list.get(place)?.text("text")?)?;
+    let others: Vec<_> = list.iter().enumerate().filter(|(at, _)| *at != place).map(|(_, part)| part.clone()).collect();
+    Some((told, (!others.is_empty()).then(|| Node::array(others).json())))
 }
 
 #[cfg(test)]
