@@ -1,7 +1,7 @@
 //! Google's Agent Development Kit: its first schema, where `call_llm` holds the whole exchange as JSON, and the second,
 //! which is the conventions' with keys of its own.
 //!
-//! Source: `google-adk` 2.13 with both schemas; the JavaScript package speaks the first one.
+//! Source: `google-adk` 2.13 with both schemas; the JavaScript package and Java's 1.8.0 speak the first one.
 
 use super::Dialect;
 use super::draft::Draft;
@@ -88,6 +88,8 @@ fn request(source: &Source<'_>, draft: &mut Draft) {
         .and_then(|config| config.first(&["system_instruction", "systemInstruction"]))
         .map(messages::read_system)
         .unwrap_or_default();
+    // The Java package's has a user's role.
+    messages::as_instructions(&mut input.said);
     if let Some(contents) = node.get("contents") {
         let said = messages::read(contents, "user");
         input.lossy |= said.lossy;

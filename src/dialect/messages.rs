@@ -38,6 +38,14 @@ pub(super) fn read_system(node: &Node<'_>) -> Told {
     read(node, "system")
 }
 
+/// Gemini's clients write system instructions as a content like any other, and some give it the role that a content has
+/// where nobody says one.
+pub(super) fn as_instructions(said: &mut [Said]) {
+    for said in said.iter_mut().filter(|said| said.message.role == "user") {
+        "system".clone_into(&mut said.message.role);
+    }
+}
+
 /// One message, also where it has no key that says so.
 pub(super) fn read_message(node: &Node<'_>, role: &'static str) -> Told {
     let mut reader = Reader::default();
@@ -142,7 +150,11 @@ impl Reader {
         };
         for key in given.iter().copied() {
             if let Some(system) = node.get(key).or_else(|| node.at(&["config", key])) {
+                let before = self.told.said.len();
                 self.list(system, "system", depth + 1);
+                if key.starts_with("system") {
+                    as_instructions(self.told.said.get_mut(before..).unwrap_or_default());
+                }
             }
         }
         for tools in [node.get("tools"), node.at(&["config", "tools"]), node.get("functions")].into_iter().flatten() {

@@ -345,3 +345,10 @@ fn definitions_of_every_spelling_are_openais() {
         assert_eq!(tools.json().as_deref(), Some(want), "{spelling}");
     }
 }
+
+#[test]
+fn geminis_instructions_are_the_systems_whatever_role_their_content_has() {
+    let text = r#"{"contents":[{"role":"user","parts":[{"text":"Weather?"}]}],"config":{"systemInstruction":{"role":"user","parts":[{"text":"Be brief."}]}}}"#;
+    let roles: Vec<Value> = history(text).into_iter().map(|message| message["role"].clone()).collect();
+    assert_eq!(roles, ["system", "user"]);
+}
