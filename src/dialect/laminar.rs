@@ -20,6 +20,8 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
         return;
     }
     let kind = match source.text("lmnr.span.type") {
+        // Of an embedding its own instrumentation says so by the span's name only.
+        Some("LLM") if source.name.ends_with(".embeddings") => Some(event_type::EMBEDDING),
         Some("LLM") => Some(event_type::CHAT_COMPLETION),
         Some("TOOL") => Some(event_type::TOOL_EXECUTION),
         Some("EVALUATOR" | "HUMAN_EVALUATOR") => Some(event_type::EVALUATION),
@@ -49,7 +51,7 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
         if !told("gen_ai.output.messages", "gen_ai.completion.") {
             draft.output_from(&source.attributes, &source.notes, OUTPUT);
         }
-    } else if draft.has_kind() {
+    } else if draft.has_kind() && !draft.is(event_type::EMBEDDING) {
         sides::step(source, draft, INPUT, OUTPUT);
     }
 }
@@ -66,5 +68,23 @@ fn cost(source: &Source<'_>, draft: &mut Draft) {
         let json =
             format!("{{\"stated\":{{\"total\":{:?},\"input\":{input:?},\"output\":{output:?}}}}}", input + output);
         draft.detail("cost", json);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dialect::tests::*;
+    use crate::event::event_type;
+    use serde_json::json;
+
+    #[test]
+    fn an_embedding_is_none_of_the_chats_that_share_its_type() {
+        let told = json!({"lmnr.span.type": "LLM", "gen_ai.system": "openai", "gen_ai.request.model": "m",
+            "gen_ai.input.messages": "[{\"content\":\"alpha\"}]", "gen_ai.usage.input_tokens": 27});
+        let partial = read_span("lmnr.tracer", a_span("openai.embeddings", told.clone()));
+        assert_eq!(row(&partial).event_type, event_type::EMBEDDING);
+        assert_eq!(row(&partial).tokens.as_ref().unwrap().prompt_tokens, Some(27));
+        let partial = read_span("lmnr.tracer", a_span("openai.chat", told));
+        assert_eq!(row(&partial).event_type, event_type::CHAT_COMPLETION);
     }
 }

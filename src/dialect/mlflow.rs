@@ -135,7 +135,8 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
     names(source, draft, asked.as_deref(), &answer);
     if draft.model().provider.is_none() {
         // On Bedrock it names the maker of the model.
-        let is_bedrock = source.peek("mlflow.message.format") == Some("\"bedrock\"");
+        let is_bedrock = source.peek("mlflow.message.format") == Some("\"bedrock\"")
+            || given.as_ref().is_some_and(|given| given.node.get("modelId").is_some());
         let stated = if is_bedrock { Some("aws.bedrock".to_owned()) } else { text(source, "mlflow.llm.provider") };
         draft.model().provider = stated.as_deref().and_then(value::provider).map(Cow::into_owned);
     }
@@ -387,6 +388,12 @@ mod tests {
         let model = row(&partial).model.as_ref().unwrap();
         assert_eq!(model.response_id.as_deref(), Some("msg_1"));
         assert_eq!(model.request.as_deref(), Some("anthropic.claude-x-20240620-v1:0"));
+        let partial = called(
+            &json!({"modelId": "anthropic.claude-x", "body": "{}"}),
+            &json!({"body": {"content": [{"type": "text", "text": "Hello"}]}}),
+            &json!({"mlflow.llm.provider": "\"anthropic\""}),
+        );
+        assert_eq!(row(&partial).model.as_ref().unwrap().provider.as_deref(), Some("aws.bedrock"));
     }
 
     #[test]

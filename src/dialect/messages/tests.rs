@@ -228,6 +228,11 @@ fn media_of_every_spelling_are_openais_parts() {
         let got = history(&json!([{"role": "user", "content": [{"type": "text", "text": "Look"}, part]}]).to_string());
         assert_eq!(got[0]["content"], want, "{part}");
     }
+    // Where an address stands in the place of the data, that is the picture's.
+    let kept = "mlflow-attachment://d13f?content_type=image%2Fpng";
+    let part = json!({"inline_data": {"mime_type": "image/png", "data": kept}});
+    let got = history(&json!([{"role": "user", "content": [part]}]).to_string());
+    assert_eq!(got[0]["content"][0]["image_url"]["url"], kept);
 }
 
 #[test]
