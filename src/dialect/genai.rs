@@ -171,7 +171,8 @@ fn facts(source: &Source<'_>, draft: &mut Draft) {
     }
     first_chunk(source, draft);
     if draft.row.model.as_ref().is_none_or(|model| model.stream.is_none()) {
-        let keys = ["gen_ai.request.stream", "gen_ai.is_streaming", "gen_ai.response.streaming"];
+        let keys =
+            ["gen_ai.request.stream", "gen_ai.request.is_stream", "gen_ai.is_streaming", "gen_ai.response.streaming"];
         if let Some(stream) = keys.iter().find_map(|key| attributes.truth(key)) {
             draft.model().stream = Some(stream);
         }

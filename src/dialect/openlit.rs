@@ -120,6 +120,20 @@ mod tests {
         })
     }
 
+    /// Its package for JavaScript has another key than the one for Python.
+    #[test]
+    fn a_stream_is_one_under_either_key() {
+        for key in ["gen_ai.request.stream", "gen_ai.request.is_stream"] {
+            let mut attributes = chat(true);
+            attributes.as_object_mut().unwrap().remove("gen_ai.request.stream");
+            attributes[key] = json!(true);
+            let partial = read_span("openlit.instrumentation.openai", a_span("chat gpt-4o-mini", attributes));
+            let row = row(&partial);
+            assert_eq!(row.model.as_ref().unwrap().stream, Some(true), "{key}");
+            assert_eq!(row.timing.as_ref().unwrap().time_to_first_token_ms, Some(250.0), "{key}");
+        }
+    }
+
     #[test]
     fn invented_parameters_are_not_parameters_and_stay() {
         let partial = read_span("openlit.instrumentation.openai", a_span("chat gpt-4o-mini", chat(true)));
