@@ -256,6 +256,11 @@ impl<'a> Attributes<'a> {
         keys.iter().find_map(|key| self.count(key, notes))
     }
 
+    /// Whether a value is several words between commas, which land one by one.
+    pub(super) fn is_joined(&self, key: &str) -> bool {
+        self.peek(key).is_some_and(|text| text.contains(',') && !text.trim_start().starts_with('['))
+    }
+
     /// A list of texts: an array, the JSON text of one, words between commas, or a single word. Marks nothing.
     pub(super) fn words(&self, key: &str) -> Vec<Cow<'a, str>> {
         let Some(value) = self.any(key).and_then(|value| value.value.as_ref()) else { return Vec::new() };

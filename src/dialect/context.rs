@@ -390,7 +390,9 @@ fn tags(source: &Source<'_>, draft: &mut Draft) {
         for word in words {
             draft.row.tags.entry(word.into_owned()).or_default();
         }
-        source.attributes.mark(key);
+        if !source.attributes.is_joined(key) {
+            source.attributes.mark(key);
+        }
     }
 }
 

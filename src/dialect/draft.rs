@@ -280,7 +280,8 @@ impl Draft {
         }
         // A structured value is no word, and stays where it stands.
         let words: Vec<_> = attributes.words(key).into_iter().filter(|word| !word.starts_with('{')).collect();
-        if !words.is_empty() && words.iter().all(|word| value::finish_reason(word).is_some()) {
+        let all_known = !words.is_empty() && words.iter().all(|word| value::finish_reason(word).is_some());
+        if all_known && !attributes.is_joined(key) {
             attributes.mark(key);
         }
         self.reasons(words);

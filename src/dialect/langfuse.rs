@@ -151,10 +151,9 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
     cost(source, draft);
     draft.reasons(metadata(source, "finish_reason"));
     let started = source.peek("langfuse.observation.completion_start_time").and_then(value::time);
-    if let Some(millis) = started.and_then(|time| value::millis_between(source.start_ns, time))
-        && draft.first_token(source, millis, "langfuse.observation.completion_start_time")
-    {
-        source.attributes.mark("langfuse.observation.completion_start_time");
+    if let Some(millis) = started.and_then(|time| value::millis_between(source.start_ns, time)) {
+        // The time itself stays: the row has what lies between.
+        draft.first_token(source, millis, "langfuse.observation.completion_start_time");
     }
 }
 

@@ -13,6 +13,7 @@ use super::usage::Counts;
 use super::usage::Scheme;
 use crate::event::ToolExecution;
 use crate::event::event_type;
+use std::collections::BTreeSet;
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "pydantic-ai",
@@ -82,6 +83,17 @@ fn listed(source: &Source<'_>, draft: &mut Draft, answered: bool) {
     draft.output(output, &source.notes, "events");
     if whole {
         source.attributes.mark("events");
+        names(&doc.node, draft);
+    }
+}
+
+/// The names of events, each once: the roles of messages say what they mean, but not what they are.
+fn names(events: &Node<'_>, draft: &mut Draft) {
+    let names: BTreeSet<&str> =
+        events.items().iter().filter_map(|event| event.first_text(&["event.name", "event_name"])).collect();
+    if !names.is_empty() {
+        let list = Node::array(names.into_iter().map(|name| Node::String(name.into())).collect());
+        draft.detail("event_names", list.json());
     }
 }
 
@@ -100,6 +112,7 @@ fn agent(source: &Source<'_>, draft: &mut Draft) {
         draft.output(output, &source.notes, key);
         if whole {
             source.attributes.mark(key);
+            names(&doc.node, draft);
         }
     }
     draft.system_from(&source.attributes, &source.notes, "gen_ai.system_instructions");

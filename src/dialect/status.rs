@@ -84,15 +84,10 @@ fn refused(source: &Source<'_>) -> Option<Error> {
     Some(Error { code: Some(code.to_string()), ..Error::default() })
 }
 
-/// Whether the error's message says a status message, alone or after the error's type.
+/// Whether the error's message or its stack says a status message, which often has the error's type before it.
 fn is_told(status_message: &str, error: Option<&Error>) -> bool {
-    let Some(message) = error.and_then(|error| error.message.as_deref()) else { return false };
-    let type_before = |rest: &str| {
-        let kind = rest.trim_end().trim_end_matches(':');
-        let known = error.and_then(|error| error.r#type.as_deref());
-        !kind.contains(char::is_whitespace) && known.is_some_and(|known| same_type(known, kind))
-    };
-    message.contains(status_message) || status_message.strip_suffix(message).is_some_and(type_before)
+    let texts = error.map(|error| [error.message.as_deref(), error.stack.as_deref()]);
+    texts.into_iter().flatten().flatten().any(|text| text.contains(status_message))
 }
 
 /// What an exception event says.
