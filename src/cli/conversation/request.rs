@@ -77,6 +77,9 @@ pub(super) fn of(call: &Event, model_name: Option<&str>) -> Result<Map<String, V
     if messages.is_empty() {
         return Err("its input was not captured: switch content on in the library".to_owned());
     }
+    if messages.iter().any(|message| message.get("role").is_none()) {
+        return Err("the roles of its messages were not captured: the library does not state them".to_owned());
+    }
     let tools = row.remove("tools").filter(Value::is_array);
     let messages = complete(messages, tools.as_ref());
     let model = call.model.as_ref();
@@ -229,6 +232,9 @@ mod tests {
         assert!(
             of(&Event { messages: vec![message("assistant", "x")], ..call() }, None).unwrap_err().contains("input")
         );
+        // Who said it is not made up.
+        let nobody = Event { messages: vec![message("", "x"), message("assistant", "y")], ..call() };
+        assert!(of(&nobody, None).unwrap_err().contains("roles"));
         assert!(!of(&Event { model: None, ..call() }, None).unwrap().contains_key("model"));
     }
 
