@@ -1,6 +1,7 @@
 //! CrewAI's own tracing: the conventions for calls, agents and tools, and crews, tasks, flows and methods around them.
 //!
-//! Source: `crewai` 1.15.30; `opentelemetry-instrumentation-crewai` 0.62 tells the same objects under other names. What is too long it cuts and says so beside the key: `<key>.truncated`.
+//! Source: `crewai` 1.15.30; `opentelemetry-instrumentation-crewai` 0.62 tells the same objects under other names. What
+//! is too long it cuts and says so beside the key: `<key>.truncated`.
 
 use super::Dialect;
 use super::draft::Draft;
