@@ -18,6 +18,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     events: &["copilot_chat.", "github.copilot."],
     probe: Some(|source| source.scope.resource_text("service.name") == Some("copilot-chat")),
     read,
+    ..Dialect::NONE
 };
 
 const FIRST_TOKEN: &str = "copilot_chat.time_to_first_token";

@@ -23,23 +23,21 @@ use crate::event::status;
 pub(super) const STACKSPOT: Dialect =
     Dialect { name: "stackspot", probe: Some(is_upstream), read: upstream, ..Dialect::NONE };
 
-/// The dialect whose calls go through a gateway.
-const LITELLM: &str = "litellm";
-
 /// Where a token is asked for.
 const TOKEN: &str = "/oidc/oauth/token";
 /// Where an answer is asked for.
 const CHAT: &str = "/v3/chat";
 
-/// What is left to do when all dialects and the context have been read.
-pub(super) fn settle(source: &Source<'_>, draft: &mut Draft, marker_words: &[String]) {
-    if draft.row.dialect == LITELLM {
-        without_keys(source, draft);
-    }
-    // Spring AI writes an empty usage where an answer tells none, as a stream does unless it was asked to.
-    if draft.row.dialect == LITELLM && draft.has_output() || draft.row.dialect == super::spring_ai::NAME {
+/// What is left to do of LiteLLM's when all has been read.
+pub(super) fn settle(source: &Source<'_>, draft: &mut Draft) {
+    without_keys(source, draft);
+    if draft.has_output() {
         without_zeros(source, draft);
     }
+}
+
+/// Reads the calls of tools that a model wrote as text.
+pub(super) fn calls_in_text(source: &Source<'_>, draft: &mut Draft, marker_words: &[String]) {
     if draft.is(event_type::CHAT_COMPLETION) && !source.is_log && read_markers(draft, marker_words) {
         draft.detail("messages_inferred", "true".to_owned());
     }
@@ -64,7 +62,8 @@ fn without_keys(source: &Source<'_>, draft: &mut Draft) {
     }
 }
 
-fn without_zeros(source: &Source<'_>, draft: &mut Draft) {
+/// Takes counts that are all zero for not known.
+pub(super) fn without_zeros(source: &Source<'_>, draft: &mut Draft) {
     let is_zero = draft.row.tokens.as_ref().is_some_and(|tokens| {
         let counts = [tokens.prompt_tokens, tokens.completion_tokens, tokens.total_tokens];
         counts.iter().any(Option::is_some) && counts.iter().all(|count| count.unwrap_or(0) == 0)

@@ -27,6 +27,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     keys: &["litellm.", "gen_ai.cost.", "metadata.user_api_key_"],
     probe: Some(|source| matches!(source.name, RAW | "litellm_request" | "Received Proxy Server Request")),
     read,
+    settle: super::gateway::settle,
     ..Dialect::NONE
 };
 

@@ -132,10 +132,13 @@ struct Dialect {
     probe: Option<fn(&Source<'_>) -> bool>,
     /// Fills what this dialect says.
     read: fn(&Source<'_>, &mut Draft),
+    /// Where it leads: mends what is known once all dialects and the context have been read.
+    settle: fn(&Source<'_>, &mut Draft),
 }
 
 impl Dialect {
-    const NONE: Self = Self { name: "", scopes: &[], keys: &[], events: &[], probe: None, read: |_, _| {} };
+    const NONE: Self =
+        Self { name: "", scopes: &[], keys: &[], events: &[], probe: None, read: |_, _| {}, settle: |_, _| {} };
 }
 
 /// What the mapping is told.
@@ -231,15 +234,18 @@ fn next(place: &mut u32) -> u32 {
 fn draft(source: &Source<'_>, dialects: probe::Set, settings: &Settings) -> Draft {
     let mut draft = Draft::default();
     let speaking = dialects.with(probe::of_source(source));
+    let mut settle = Dialect::NONE.settle;
     for dialect in DIALECTS.iter().enumerate().filter(|(place, _)| speaking.has(*place)).map(|(_, dialect)| dialect) {
         if draft.row.dialect.is_empty() {
             dialect.name.clone_into(&mut draft.row.dialect);
+            settle = dialect.settle;
         }
         (dialect.read)(source, &mut draft);
     }
     context::read(source, &mut draft);
     status::read(source, &mut draft);
-    gateway::settle(source, &mut draft, &settings.text_markers);
+    settle(source, &mut draft);
+    gateway::calls_in_text(source, &mut draft, &settings.text_markers);
     lossy::note(source, &mut draft);
     draft
 }

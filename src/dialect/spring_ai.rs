@@ -17,15 +17,14 @@ use super::usage::Scheme;
 use crate::event::ToolExecution;
 use crate::event::event_type;
 
-/// The row's `dialect`.
-pub(super) const NAME: &str = "spring-ai";
-
 pub(super) const DIALECT: Dialect = Dialect {
-    name: NAME,
+    name: "spring-ai",
     scopes: &["org.springframework.ai."],
     keys: &["spring.ai."],
     probe: Some(is_model),
     read,
+    // An empty usage is written where an answer tells none, as a stream does unless it was asked to.
+    settle: super::gateway::without_zeros,
     ..Dialect::NONE
 };
 
