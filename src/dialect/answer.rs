@@ -22,6 +22,12 @@ impl Answer {
         if let Some(chain) = langchain::answer(node) {
             return chain;
         }
+        // OpenAI's Agents in JavaScript: the answer alone in a list.
+        if let [only] = node.items()
+            && only.get("choices").is_some()
+        {
+            return Self::of(only);
+        }
         if !is_providers(node) {
             return Self::default();
         }
@@ -35,6 +41,8 @@ impl Answer {
         }
         if reasons.is_empty() {
             reasons.extend(text(&["stop_reason", "stopReason", "finish_reason", "finishReason"]));
+            // The Vercel SDK's own word beside the provider's.
+            reasons.extend(node.at(&["finishReason", "unified"]).and_then(Node::as_str).map(str::to_owned));
             reasons.extend(node.at(&["incomplete_details", "reason"]).and_then(Node::as_str).map(str::to_owned));
         }
         Self {

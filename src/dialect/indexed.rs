@@ -147,6 +147,32 @@ pub(super) fn add_answers(list: &mut Vec<Message>, fuller: Vec<Message>) {
     }
 }
 
+/// How many things a message says.
+fn weight(message: &Message) -> usize {
+    let text = usize::from(message.content.as_ref().is_some_and(|text| !text.is_empty()));
+    text.max(parts(message)) + usize::from(message.reasoning.is_some()) + message.tool_calls.len()
+}
+
+/// Takes a telling of the same messages that says more, and all that these say; the system's word it may leave out.
+pub(super) fn take_fuller(list: &mut Vec<Message>, fuller: Vec<Message>) {
+    let is_told = |message: &Message| {
+        let any = |told: &dyn Fn(&Message) -> bool| fuller.iter().any(told);
+        let calls = |id: &Option<String>| any(&|other| other.tool_calls.iter().any(|call| call.id == *id));
+        message.content.as_ref().is_none_or(|text| {
+            text.is_empty() || any(&|other| other.role == message.role && other.content.as_ref() == Some(text))
+        }) && message.tool_calls.iter().all(|call| calls(&call.id))
+            && (message.tool_call_id.is_none() || any(&|other| other.tool_call_id == message.tool_call_id))
+    };
+    let others = || list.iter().filter(|message| message.role != "system");
+    let says_more = fuller.iter().map(weight).sum::<usize>() > others().map(weight).sum::<usize>();
+    if !says_more || !others().all(is_told) {
+        return;
+    }
+    let is_silent = fuller.iter().all(|message| message.role != "system");
+    list.retain(|message| is_silent && message.role == "system");
+    list.extend(fuller);
+}
+
 /// Adds what a fuller telling of the same messages says: ids of calls and of the calls that are answered, reasoning,
 /// and parts that the keys have no words for.
 ///

@@ -320,6 +320,11 @@ impl Reader {
         let nested = node.get("content").filter(|content| content.get("parts").is_some());
         let inner_role = nested.and_then(|content| content.text("role")).and_then(value::role);
         let mut builder = Builder::new(inner_role.or(known).unwrap_or(role));
+        // Langfuse's handler in JavaScript gives the answers of tools the tool's name for a role.
+        let tool = stated.filter(|word| known.is_none() && self.has_called(word));
+        if tool.is_some() {
+            builder.role = "tool";
+        }
         // Who answers a call is a tool, whatever the message is called.
         if builder.role == "user" && node.text("tool_call_id").is_some_and(|id| !id.is_empty()) {
             builder.role = "tool";
@@ -327,7 +332,7 @@ impl Reader {
         builder.reason = reason_of(node);
         builder.open = node.get("finish_reason").and_then(Node::as_str) == Some("");
         builder.choice = node.get("index").and_then(Node::as_count);
-        builder.name = node.text("name").map(str::to_owned);
+        builder.name = node.text("name").or(tool).map(str::to_owned);
         if matches!(stated, Some("thinking" | "reasoning")) {
             // Anthropic's thinking, as a message of its own.
             builder.role = "assistant";
@@ -408,6 +413,11 @@ impl Reader {
         builder
     }
 
+    /// Whether some message before has called a tool of this name.
+    fn has_called(&self, name: &str) -> bool {
+        self.told.said.iter().flat_map(|said| &said.message.tool_calls).any(|call| call.name == name)
+    }
+
     fn calls(&mut self, node: &Node<'_>, builder: &mut Builder) {
         let lists = [node.get("tool_calls"), node.get("toolCalls"), node.at(&["additional_kwargs", "tool_calls"])];
         if let Some(list) = lists.into_iter().flatten().find(|list| !list.is_empty()) {
@@ -449,7 +459,8 @@ impl Reader {
 
 /// The finish reason that stands in an object, as it was written.
 fn reason_of(node: &Node<'_>) -> Option<String> {
-    node.first_text(&["finish_reason", "finishReason", "stop_reason", "stopReason"]).map(str::to_owned)
+    let own = || node.at(&["finishReason", "unified"]).and_then(Node::as_str);
+    node.first_text(&["finish_reason", "finishReason", "stop_reason", "stopReason"]).or_else(own).map(str::to_owned)
 }
 
 /// `["user", "text"]`.

@@ -235,11 +235,15 @@ fn draft(source: &Source<'_>, dialects: probe::Set, settings: &Settings) -> Draf
     let mut draft = Draft::default();
     let speaking = dialects.with(probe::of_source(source));
     let mut settle = Dialect::NONE.settle;
-    for dialect in DIALECTS.iter().enumerate().filter(|(place, _)| speaking.has(*place)).map(|(_, dialect)| dialect) {
-        if draft.row.dialect.is_empty() {
-            dialect.name.clone_into(&mut draft.row.dialect);
-            settle = dialect.settle;
-        }
+    let list = || DIALECTS.iter().enumerate().filter(|(place, _)| speaking.has(*place)).map(|(_, dialect)| dialect);
+    if let Some(first) = list().next() {
+        first.name.clone_into(&mut draft.row.dialect);
+        settle = first.settle;
+    }
+    let translates =
+        draft.row.dialect == openinference::DIALECT.name && openinference::is_translation(source, dialects);
+    let is_late = |dialect: &&Dialect| translates && dialect.name == openinference::DIALECT.name;
+    for dialect in list().filter(|dialect| !is_late(dialect)).chain(list().filter(is_late)) {
         (dialect.read)(source, &mut draft);
     }
     context::read(source, &mut draft);

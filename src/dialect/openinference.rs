@@ -14,10 +14,12 @@ use super::json::Node;
 use super::messages;
 use super::messages::Definitions;
 use super::messages::Told;
+use super::probe;
 use super::sides;
 use super::source::Source;
 use super::usage::Counts;
 use super::value;
+use super::vercel;
 use crate::event::Feedback;
 use crate::event::Relation;
 use crate::event::event_type;
@@ -32,6 +34,14 @@ pub(super) const DIALECT: Dialect = Dialect {
     read,
     ..Dialect::NONE
 };
+
+/// Whether its keys on a record of this scope are a translation: its processors add them to the spans of libraries that
+/// speak a vocabulary of their own, and lose some of what those say on the way.
+pub(super) fn is_translation(source: &Source<'_>, of_scope: probe::Set) -> bool {
+    let scope = source.scope.name;
+    (of_scope != probe::Set::default() || scope == vercel::SCOPE)
+        && !DIALECT.scopes.iter().any(|own| scope.starts_with(own))
+}
 
 fn read(source: &Source<'_>, draft: &mut Draft) {
     if source.is_log {
@@ -178,8 +188,18 @@ fn complete(source: &Source<'_>, draft: &mut Draft) {
     {
         indexed::add_answers(input, messages::read(&doc.node, "user").into_history());
     }
+    // JavaScript's package for OpenAI's Agents leaves out what the assistant said before, its thoughts, and pictures.
+    let words = ["\"output_text\"", "\"type\":\"reasoning\"", "\"input_image\"", "\"image_url\""];
+    if source.peek("input.value").is_some_and(|text| text.starts_with('['))
+        && said("input.value", &words)
+        && let Some(input) = draft.input_mut()
+        && let Some(doc) = source.attributes.json("input.value", &source.notes)
+    {
+        indexed::take_fuller(input, messages::read(&doc.node, "user").into_history());
+    }
     if let Some(output) = draft.output_mut()
-        && (indexed::lacks_ids(output) || said("output.value", &["\"reasoning_content\"", "\"reasoning\":\""]))
+        && (indexed::lacks_ids(output)
+            || said("output.value", &["\"reasoning_content\"", "\"reasoning\":\"", "\"summary_text\""]))
         && let Some(doc) = source.attributes.json("output.value", &source.notes)
     {
         indexed::complete(output, &messages::read(&doc.node, "assistant").into_answers().0);

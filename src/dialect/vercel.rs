@@ -20,10 +20,13 @@ use std::borrow::Cow;
 pub(super) const DIALECT: Dialect = Dialect {
     name: "vercel-ai",
     keys: &["ai.operationId", "ai.model.", "ai.prompt", "ai.response.", "ai.toolCall.", "ai.usage.", "ai.settings."],
-    probe: Some(|source| source.scope.name == "ai"),
+    probe: Some(|source| source.scope.name == SCOPE),
     read,
     ..Dialect::NONE
 };
+
+/// Its scope; of version 7 that of its legacy form.
+pub(super) const SCOPE: &str = "ai";
 
 fn read(source: &Source<'_>, draft: &mut Draft) {
     if source.is_log {

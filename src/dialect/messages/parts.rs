@@ -42,6 +42,7 @@ fn shape(node: &Node<'_>) -> Shape {
             | "tool-result"
             | "function_call_output"
             | "function_result"
+            | "function_call_result"
             | "tool_response"
             | "toolResult"
             | "functionResponse"
@@ -353,7 +354,7 @@ impl Reader {
         }
         let function = node.first(&["function", "custom"]).filter(|inner| inner.is_object()).unwrap_or(node);
         let id =
-            node.first(&["call_id", "id", "toolCallId", "toolUseId", "tool_call_id", "tool_use_id", "ref", "callId"]);
+            node.first(&["call_id", "callId", "id", "toolCallId", "toolUseId", "tool_call_id", "tool_use_id", "ref"]);
         let name = function
             .first_text(&["name", "toolName", "tool_name", "function_name"])
             .or_else(|| node.first_text(&["name", "toolName"]));
@@ -404,9 +405,11 @@ impl Reader {
                 "ref",
                 "block_type",
                 "tool_kwargs",
+                "callId",
             ],
         );
-        if node.get("call_id").is_some() && node.get("id").is_some_and(|own| Some(own) != node.get("call_id")) {
+        let call = node.first(&["call_id", "callId"]);
+        if call.is_some() && node.get("id").is_some_and(|own| Some(own) != call) {
             builder.lossy = true;
         }
     }
@@ -497,6 +500,10 @@ pub(super) fn answer(node: &Node<'_>) -> (Option<String>, Option<String>) {
             }
             _ => (Some(node.json()), None),
         },
+        // OpenAI's Agents in JavaScript: a text, and what it is.
+        Node::Object(object) if object.entries.len() == 2 && node.text("type") == Some("text") => {
+            (node.text("text").map(str::to_owned).or_else(|| Some(node.json())), None)
+        }
         other => (Some(other.json()), None),
     }
 }
