@@ -18,6 +18,7 @@ use super::usage::Scheme;
 use super::value;
 use crate::event::Half;
 use crate::event::Part;
+use crate::event::Relation;
 use crate::event::ToolExecution;
 use crate::event::event_type;
 use judged::evaluation;
@@ -33,12 +34,16 @@ pub(super) const DIALECT: Dialect = Dialect {
         "opentelemetry.instrumentation.genai.",
         "opentelemetry.instrumentation.openai_v2",
         "opentelemetry.instrumentation.google_genai",
+        VERCEL_7,
     ],
     keys: &["gen_ai.", "mcp.method.name", "openai."],
     events: &["gen_ai.client.", "gen_ai.evaluation."],
     read,
     ..Dialect::NONE
 };
+
+/// The scope of the Vercel AI SDK 7.
+const VERCEL_7: &str = "gen_ai";
 
 /// The event that tells a whole call.
 const OPERATION_DETAILS: &str = "gen_ai.client.inference.operation.details";
@@ -119,6 +124,10 @@ pub(super) fn kind(source: &Source<'_>, draft: &mut Draft) {
         }
         if let Some(kind) = kind_of_operation(operation) {
             draft.kind(kind);
+        }
+        // What was asked for, and each request to the provider below it, have one name.
+        if source.scope.name == VERCEL_7 && (draft.is(event_type::EMBEDDING) || draft.is(event_type::RERANK)) {
+            draft.relation = Relation::CallIfNoCallBelow;
         }
     }
     if draft.has_kind() {
