@@ -131,10 +131,13 @@ fn metadata(source: &Source<'_>, name: &str) -> Option<String> {
 /// Model, usage, cost and timing of a call.
 fn call(source: &Source<'_>, draft: &mut Draft) {
     let asked = metadata(source, "ls_model_name");
+    parameters(source, draft);
+    // JavaScript's wrapper, which alone tells that it streams, then keeps the name that was asked for.
+    let is_stream = draft.model().stream == Some(true);
     if let Some(name) = source.peek("langfuse.observation.model.name") {
         // It is the answering model's name once there is an answer.
-        let answered =
-            source.has(OUTPUT) && (asked.is_none() || asked.as_deref() != Some(name) || answer::is_dated(name));
+        let is_other = asked.as_deref().map_or(!is_stream, |asked| asked != name);
+        let answered = source.has(OUTPUT) && (is_other || answer::is_dated(name));
         let model = draft.model();
         let slot = if answered { &mut model.response } else { &mut model.request };
         if slot.is_none() {
@@ -142,7 +145,6 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
             source.attributes.mark("langfuse.observation.model.name");
         }
     }
-    parameters(source, draft);
     let details = source.json("langfuse.observation.usage_details");
     if let Some(doc) = &details {
         draft.usage(&source.attributes, || counts(&doc.node));
@@ -164,6 +166,9 @@ fn parameters(source: &Source<'_>, draft: &mut Draft) {
         return;
     }
     let Some(doc) = source.json(key).filter(|doc| doc.node.is_object()) else { return };
+    if let Some(stream) = doc.node.get("stream").and_then(Node::as_bool) {
+        draft.model().stream.get_or_insert(stream);
+    }
     let unset = |value: &Node<'_>| value.as_str().is_some_and(|text| matches!(text, "Infinity" | "inf" | "NOT_GIVEN"));
     let told: Vec<(String, String)> = doc
         .node
