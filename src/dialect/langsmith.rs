@@ -85,8 +85,15 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
         draft.model().response_id = source.text(key).map(str::to_owned);
     }
     if draft.model().stream.is_none() {
-        draft.model().stream =
-            ["langsmith.request.streaming", "langsmith.metadata.stream"].iter().find_map(|key| attributes.truth(key));
+        let told = ["langsmith.request.streaming", "langsmith.metadata.stream"];
+        draft.model().stream = told.iter().find_map(|key| attributes.truth(key)).or_else(|| {
+            // The wrapper of the Vercel SDK names the method of the model that it calls.
+            match source.peek("langsmith.metadata.ai_sdk_method")? {
+                "ai.doStream" => Some(true),
+                "ai.doGenerate" => Some(false),
+                _ => None,
+            }
+        });
     }
 }
 
@@ -101,14 +108,23 @@ fn tool(source: &Source<'_>, draft: &mut Draft) {
             other => other.json(),
         })
     };
-    let arguments = source.json(INPUT).and_then(|doc| bare(&doc.node, "input").filter(|json| json.starts_with('{')));
+    let given = source.json(INPUT);
+    // The Vercel SDK hands a tool its input, and of what call it is.
+    let of_call = given.as_ref().and_then(|doc| match doc.node.get("args")?.items() {
+        [input, options] => Some((input.json(), options.text("toolCallId")?.to_owned())),
+        _ => None,
+    });
+    let (arguments, id) = match of_call {
+        Some((input, id)) => (Some(input), Some(id)),
+        None => (given.and_then(|doc| bare(&doc.node, "input").filter(|json| json.starts_with('{'))), None),
+    };
     let result = told.as_ref().and_then(|doc| bare(&doc.node, "output"));
     draft.tool(|| {
         let (call_id, message, failed) =
             message.map(|message| (message.call_id, message.result, message.failed)).unwrap_or_default();
         ToolExecution {
             name: source.text("gen_ai.tool.name").unwrap_or(source.name).to_owned(),
-            call_id: source.text("gen_ai.tool.call.id").map(str::to_owned).or(call_id),
+            call_id: source.text("gen_ai.tool.call.id").map(str::to_owned).or(call_id).or(id),
             arguments: arguments.or_else(|| attributes.raw_json(INPUT)),
             result: message.or(result).or_else(|| attributes.raw_json(OUTPUT)),
             status: failed.then(|| status::ERROR.to_owned()),
