@@ -79,7 +79,8 @@ fn settle_steps(group: &mut Group, mut steps: HashMap<NodeId, Calls>) {
             let row = &mut group.nodes[call].row;
             let (own_input, own_output) = halves(row);
             let input = if says_nothing(own_input) { input } else { own_input.to_vec() };
-            let output = if says_nothing(own_output) && !says_nothing(&output) { output } else { own_output.to_vec() };
+            let is_fuller = says_nothing(own_output) && !says_nothing(&output) || adds_calls(&output, own_output);
+            let output = if is_fuller { output } else { own_output.to_vec() };
             set_halves(row, input, output);
         }
     }
@@ -91,6 +92,15 @@ fn says_nothing(messages: &[Message]) -> bool {
     messages.iter().all(|one| {
         is_empty(&one.content) && is_empty(&one.reasoning) && one.content_parts.is_none() && one.tool_calls.is_empty()
     })
+}
+
+/// Whether the first tells the same text, and calls beside it, of which the second says nothing.
+fn adds_calls(fuller: &[Message], own: &[Message]) -> bool {
+    let ([fuller], [own]) = (fuller, own) else { return false };
+    !fuller.tool_calls.is_empty()
+        && own.tool_calls.is_empty()
+        && own.reasoning.is_none()
+        && (&fuller.content, &fuller.content_parts) == (&own.content, &own.content_parts)
 }
 
 /// Joins ends to the calls that began before them: in order of time, each to the first that fits and has no end yet.
