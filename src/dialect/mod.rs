@@ -48,6 +48,7 @@ mod openllmetry;
 pub mod posted;
 mod probe;
 mod pydantic;
+mod qwen_code;
 mod semantic_kernel;
 mod sides;
 mod smolagents;
@@ -78,7 +79,7 @@ use source::Scope;
 use source::Source;
 
 /// All dialects; of those that match a record the first leads.
-const DIALECTS: [Dialect; 37] = [
+const DIALECTS: [Dialect; 38] = [
     langfuse::DIALECT,
     langsmith::DIALECT,
     litellm::DIALECT,
@@ -106,6 +107,7 @@ const DIALECTS: [Dialect; 37] = [
     claude_code::DIALECT,
     codex::DIALECT,
     gemini_cli::DIALECT,
+    qwen_code::DIALECT,
     copilot::DIALECT,
     anthropic::DIALECT,
     vllm::DIALECT,
