@@ -235,8 +235,11 @@ fn user(source: &Source<'_>, draft: &mut Draft, metadata: &Metadata<'_>) {
             .or_else(|| attribute(source, &["llm.user", "gen_ai.user", "gen_ai.request.user", "litellm.end_user.id"]))
             .or_else(|| metadata.text(&["user_api_key_end_user_id"]))
             .or_else(|| attribute(source, &["gen_ai.user.id", "user.account_id", "user.account_uuid"]));
-        if let Some((id, _)) = id {
-            draft.user().id = Some(id);
+        match id {
+            // What opencode writes where it knows none.
+            Some((id, key)) if id == "unknown" => source.attributes.unmark(&key),
+            Some((id, _)) => draft.user().id = Some(id),
+            None => {}
         }
     }
     if let Some(email) = source.text("user.email") {

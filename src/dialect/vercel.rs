@@ -456,6 +456,16 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_user_is_none() {
+        let user = |id: &str| {
+            let keys = json!({"ai.operationId": "ai.streamText.doStream", "ai.telemetry.metadata.userId": id});
+            row(&read_span("opencode", a_span("ai.streamText.doStream", keys))).user.clone()
+        };
+        assert_eq!(user("u-1").unwrap().id.as_deref(), Some("u-1"));
+        assert_eq!(user("unknown"), None);
+    }
+
+    #[test]
     fn an_outer_span_is_a_call_only_alone() {
         let partial = read_span(
             "ai",

@@ -263,6 +263,28 @@ fn asks_and_answers(group: &Group, a: &Call, b: &Call) -> bool {
     says_nothing && !a.told.failed && b.told.output != 0 && is_same_request
 }
 
+/// Whether a framework's span beside its client's lasts longer, tells the same counts, and nothing of the answer: a
+/// package that leaves out calls of tools. Of several calls at a time that count the same nobody knows which it is.
+fn is_only_telling(calls: &[Call], a: &Call, b: &Call) -> bool {
+    let (framework, client) = if a.told.output == 0 { (a, b) } else { (b, a) };
+    let (outer, inner) = (times(framework), times(client));
+    let other = |call: &&Call| {
+        call.id != a.id && call.id != b.id && overlap(times(call), outer).0 && same_counts(call, client, false)
+    };
+    a.told.teller != b.told.teller
+        && a.told.event_type == b.told.event_type
+        && framework.told.output == 0
+        && client.told.output != 0
+        && framework.told.response_id.is_empty()
+        && !a.told.failed
+        && !b.told.failed
+        && outer.0 <= inner.0
+        && inner.1 <= outer.1
+        && compatible(&a.told, &b.told)
+        && same_counts(a, b, false)
+        && !calls.iter().any(|call| other(&call))
+}
+
 fn within_traces(group: &Group, calls: &[Call], sets: &mut Sets) {
     let trace_of = |call: &Call| call.id.and_then(|id| group.nodes[id].trace);
     for calls_of_trace in calls.chunk_by(|a, b| trace_of(a) == trace_of(b)) {
@@ -274,7 +296,9 @@ fn within_traces(group: &Group, calls: &[Call], sets: &mut Sets) {
             let later = calls_of_trace.iter().skip(place + 1).take_while(|b| b.told.start_ns <= a.told.end_ns);
             for b in later {
                 let kinship = a.id.zip(b.id).map_or(Kinship::Others, |(a, b)| kinship(group, a, b));
-                if is_same_call(group, a, b, kinship) && is_only_one_below(group, calls_of_trace, a, b) {
+                if is_same_call(group, a, b, kinship) && is_only_one_below(group, calls_of_trace, a, b)
+                    || kinship == Kinship::Siblings && is_only_telling(calls_of_trace, a, b)
+                {
                     sets.unite(a.id, b.id);
                 }
             }

@@ -136,3 +136,17 @@ fn a_telling_that_ended_before_its_stream_came_is_the_call_that_began_within_it(
     let failed = handed_on.with(|row| row.status = Some("error".to_owned()));
     assert_eq!(rows(&[failed, client]).len(), 2);
 }
+
+#[test]
+fn a_frameworks_span_beside_its_clients_may_leave_the_calls_of_tools_out() {
+    let framework = |id| chat(id, 9, 0, 100).by("framework").tokens(109, 43);
+    let client = |id, call| chat(id, 9, 5, 60).by("client").response(call).calls(&[(call, "f", "{}")]).tokens(109, 43);
+    let row = row(&[framework(1), client(2, "c")]);
+    assert_eq!(row.messages[0].tool_calls[0].id.as_deref(), Some("c"));
+    // Of two at once nobody knows which it is.
+    assert_eq!(rows(&[framework(1), client(2, "c"), client(3, "d")]).len(), 3);
+    // Other counts, and a client that lasts longer.
+    assert_eq!(rows(&[framework(1).tokens(109, 44), client(2, "c")]).len(), 2);
+    let longer = chat(2, 9, 5, 200).by("client").calls(&[("c", "f", "{}")]).tokens(109, 43);
+    assert_eq!(rows(&[framework(1), longer]).len(), 2);
+}
