@@ -157,16 +157,19 @@ pub(super) fn listed(node: &Node<'_>) -> (Told, Told) {
     let mut output = Told::default();
     for item in node.items() {
         let name = item.first_text(&["event.name", "event_name"]);
-        let Some(role) = name.and_then(role_of) else {
-            // Only what was sent whole, and what has a name of ours, is a message.
+        // Where the name is none, a message still says who said it, and a choice that it is one.
+        let is_choice = name.map_or_else(|| item.get("message").is_some(), |name| name == "gen_ai.choice");
+        let by_itself = || (!item.is_cut() && messages::is_message(item)).then_some("user");
+        let Some(role) = name.map_or_else(by_itself, role_of) else {
+            // Only what was sent whole, and what has a name of ours or none, is a message.
             input.lossy |= !item.is_empty();
             continue;
         };
         let own = |key: &str| !matches!(key, "event.name" | "event_name" | "gen_ai.message.index" | "gen_ai.system");
         let message = Node::object(item.entries().iter().filter(|(key, _)| own(key)).cloned().collect());
         let told = messages::read_message(&message, role);
-        let side = if name == Some("gen_ai.choice") { &mut output } else { &mut input };
-        side.lossy |= told.lossy || item.is_cut();
+        let side = if is_choice { &mut output } else { &mut input };
+        side.lossy |= told.lossy || item.is_cut() || name.is_none();
         side.withheld |= told.withheld;
         side.said.extend(told.said);
     }

@@ -250,7 +250,10 @@ fn change(value: &mut Value, random: &mut Random) -> Change {
         }
         other => {
             let words = format!("{other} replaced by {odd}");
-            let is_whole = other.is_array() || other.is_object();
+            // Also where it stands as text: a request within what a tracer was given.
+            let opened = other.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+            let whole = opened.as_ref().unwrap_or(other);
+            let is_whole = whole.is_array() || whole.is_object();
             *other = odd;
             (words, if is_whole { usize::MAX } else { CONCERNED })
         }
