@@ -296,6 +296,7 @@ pub(super) fn counts(attributes: &Attributes<'_>, notes: &Notes) -> Counts {
             "gen_ai.usage.cache_write_input_tokens",
             "gen_ai.usage.input_tokens.cache_write",
             "gen_ai.usage.details.cache_write_tokens",
+            "gen_ai.usage.details.cache_creation_input_tokens",
         ]),
         reasoning: first(&[
             "gen_ai.usage.reasoning.output_tokens",

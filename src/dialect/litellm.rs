@@ -34,6 +34,24 @@ pub(super) const DIALECT: Dialect = Dialect {
 /// The child that holds request and answer as they went over the wire.
 const RAW: &str = "raw_gen_ai_request";
 
+/// Keys of an answer: OpenAI's, Anthropic's, Bedrock's and Gemini's.
+const ANSWER: [&str; 14] = [
+    "id",
+    "model",
+    "choices",
+    "output",
+    "role",
+    "content",
+    "usage",
+    "object",
+    "stop_reason",
+    "stopReason",
+    "candidates",
+    "responseId",
+    "modelVersion",
+    "usageMetadata",
+];
+
 /// Steps of the proxy that are no operation of an application.
 const NOISE: [&str; 8] =
     ["proxy_pre_call", "router", "auth", "self", "redis", "postgres", "batch_write_to_db", "route"];
@@ -84,6 +102,7 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
     let attributes = &source.attributes;
     let notes = &source.notes;
     openllmetry::functions(source, draft);
+    items(source, draft);
     draft.input_from(attributes, notes, "gen_ai.input.messages");
     draft.output_from(attributes, notes, "gen_ai.output.messages");
     draft.system_from(attributes, notes, "gen_ai.system_instructions");
@@ -91,6 +110,27 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
     openllmetry::conversation(source, draft);
     if !source.scope.name.starts_with("litellm") && draft.has_input() {
         notes.add(|| "litellm wrote this call onto a span of the application: two calls may be mixed".to_owned());
+    }
+}
+
+/// The Responses API's items that are no messages (calls, their results, reasoning) stand as a user's with an empty
+/// text: nobody said those. The raw child tells what they are.
+fn items(source: &Source<'_>, draft: &mut Draft) {
+    let key = "gen_ai.input.messages";
+    if !source.peek("gen_ai.operation.name").is_some_and(|name| name.ends_with("responses")) {
+        return;
+    }
+    let Some(doc) = source.json(key) else { return };
+    let is_item = |message: &Node<'_>| {
+        let [part] = message.get("parts").map(Node::items).unwrap_or_default() else { return false };
+        message.text("role") == Some("user") && part.text("content") == Some("") && part.text("type") == Some("text")
+    };
+    let messages: Vec<Node<'_>> = doc.node.items().iter().filter(|message| !is_item(message)).cloned().collect();
+    if messages.len() < doc.node.items().len() {
+        source.notes.add(|| format!("items without content in {key}"));
+        let mut told = messages::read(&Node::array(messages), "user");
+        told.lossy = true;
+        draft.input(told, &source.notes, key);
     }
 }
 
@@ -182,20 +222,20 @@ fn failure(source: &Source<'_>, draft: &mut Draft) {
 fn raw(source: &Source<'_>, draft: &mut Draft) {
     draft.relation = Relation::PartOfParent;
     // By what every request or answer has: another key below `llm.` names no provider.
-    const TELLING: [&str; 7] = ["messages", "input", "choices", "output", "content", "model", "id"];
+    const TELLING: [&str; 9] =
+        ["messages", "contents", "input", "choices", "candidates", "output", "content", "model", "id"];
     let parts = source.attributes.list().iter().filter_map(|entry| entry.key.strip_prefix("llm.")?.split_once('.'));
     let mut tellings = parts.filter(|(_, name)| TELLING.contains(name));
     let Some((provider, _)) = tellings.next() else { return };
     let key = |name: &str| format!("llm.{provider}.{name}");
-    let embeds = source.has(&key("input")) && !source.has(&key("choices")) && !source.has(&key("output"));
+    // The Responses API has an `input` too.
+    let has = |names: &[&str]| names.iter().any(|name| source.has(&key(name)));
+    let embeds = has(&["input"]) && has(&["encoding_format", "dimensions", "data", "embedding", "embeddings"]);
     draft.kind(if embeds { event_type::EMBEDDING } else { event_type::CHAT_COMPLETION });
     draft.model().provider = value::provider(provider).map(Cow::into_owned);
     // The whole answer as text holds all that its keys hold; those are the rest of it, one by one.
     let entries: Vec<(Cow<'_, str>, Node<'_>)> =
-        ["id", "model", "choices", "output", "content", "usage", "object", "stop_reason"]
-            .iter()
-            .filter_map(|name| Some((Cow::Borrowed(*name), source.json(&key(name))?.node)))
-            .collect();
+        ANSWER.iter().filter_map(|name| Some((Cow::Borrowed(*name), source.json(&key(name))?.node))).collect();
     let mut answer = Node::object(entries);
     let text = source.json(&key("stringified_raw_response"));
     if let Some(doc) = text.as_ref().filter(|doc| doc.node.is_object()) {
@@ -204,6 +244,9 @@ fn raw(source: &Source<'_>, draft: &mut Draft) {
     if !embeds {
         for name in ["messages", "contents", "input", "prompt"] {
             draft.input_from(&source.attributes, &source.notes, &key(name));
+        }
+        for name in ["system", "system_instruction", "instructions"] {
+            draft.system_from(&source.attributes, &source.notes, &key(name));
         }
         if messages::tells_messages(&answer) {
             draft.output(messages::read(&answer, "assistant"), &source.notes, RAW);
@@ -303,6 +346,48 @@ mod tests {
         assert_eq!(row(&partial).messages[0].content.as_deref(), Some("It's me"));
         assert_eq!(row(&partial).messages[1].tool_calls[0].id.as_deref(), Some("call_1"));
         assert_eq!(row(&partial).model.as_ref().unwrap().response_id.as_deref(), Some("chatcmpl-1"));
+    }
+
+    #[test]
+    fn items_of_the_responses_api_are_no_users_messages() {
+        let partial = read_span(
+            "litellm",
+            a_span(
+                "litellm_request",
+                json!({
+                    "gen_ai.operation.name": "aresponses", "gen_ai.request.model": "gpt-4o-mini",
+                    "gen_ai.input.messages": "[{\"role\":\"user\",\"parts\":[{\"type\":\"text\",\"content\":\"Hi\"}]},{\"role\":\"user\",\"parts\":[{\"type\":\"text\",\"content\":\"\"}],\"id\":\"fc_1\"}]",
+                }),
+            ),
+        );
+        assert_eq!(messages(&partial), json!([{"role": "user", "content": "Hi"}]));
+        assert_eq!(left(&partial), ["gen_ai.input.messages"]);
+        let raw = |attributes| read_span("litellm", a_span("raw_gen_ai_request", attributes));
+        let stream = json!({"llm.None.model": "o4-mini", "llm.None.input": "[{'role': 'user', 'content': 'Hi'}, {'arguments': '{}', 'call_id': 'c', 'name': 'f', 'type': 'function_call'}, {'call_id': 'c', 'output': '21', 'type': 'function_call_output'}]", "llm.None.instructions": "Be brief.", "llm.None.stream": true});
+        let partial = raw(stream);
+        assert_eq!(row(&partial).event_type, event_type::CHAT_COMPLETION);
+        let roles: Vec<&str> = row(&partial).messages.iter().map(|message| message.role.as_str()).collect();
+        assert_eq!(roles, ["system", "user", "assistant", "tool"]);
+        let embeds =
+            raw(json!({"llm.None.input": "['a']", "llm.None.encoding_format": "base64", "llm.None.model": "e"}));
+        assert_eq!(row(&embeds).event_type, event_type::EMBEDDING);
+    }
+
+    #[test]
+    fn answers_of_anthropic_and_gemini_are_read_from_the_raw_child() {
+        let raw = |attributes| read_span("litellm", a_span("raw_gen_ai_request", attributes));
+        let anthropic = raw(json!({
+            "llm.anthropic.messages": "[{'role': 'user', 'content': [{'type': 'text', 'text': 'Hi'}]}]", "llm.anthropic.role": "assistant",
+            "llm.anthropic.content": "[{'type': 'text', 'text': 'Ho'}, {'type': 'tool_use', 'id': 'toolu_1', 'name': 'f', 'input': {}}]", "llm.anthropic.stop_reason": "tool_use",
+        }));
+        let answer = row(&anthropic).messages.last().unwrap();
+        assert_eq!((answer.content.as_deref(), answer.tool_calls[0].id.as_deref()), (Some("Ho"), Some("toolu_1")));
+        let gemini = raw(json!({
+            "llm.gemini.contents": "[{'role': 'user', 'parts': [{'text': 'Hi'}]}]", "llm.gemini.responseId": "g-1",
+            "llm.gemini.candidates": "[{'content': {'role': 'model', 'parts': [{'functionCall': {'id': 'c', 'name': 'f', 'args': {}}}]}, 'finishReason': 'STOP', 'index': 0}]",
+        }));
+        assert_eq!(row(&gemini).messages.last().unwrap().tool_calls[0].id.as_deref(), Some("c"));
+        assert_eq!(row(&gemini).model.as_ref().unwrap().response_id.as_deref(), Some("g-1"));
     }
 
     #[test]

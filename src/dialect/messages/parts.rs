@@ -26,7 +26,7 @@ fn shape(node: &Node<'_>) -> Shape {
     if let Some(kind) = node.first_text(&["type", "content_type", "block_type", "part_kind", "kind"]) {
         return match kind {
             "text" | "input_text" | "output_text" | "summary_text" | "TextContent" => Shape::Text,
-            "reasoning" | "thinking" | "reasoning_text" | "reasoning_content" => Shape::Reasoning,
+            "reasoning" | "thinking" | "reasoning_text" | "reasoning_content" | "reasoningContent" => Shape::Reasoning,
             "tool_call"
             | "function_call"
             | "tool_use"

@@ -285,6 +285,11 @@ fn pieces_of_one_answer_are_joined_and_choices_are_not() {
         (Some("It is 18 °C in Zürich."), Some("stop"))
     );
     assert_eq!((first.len(), others.len(), first[0].content_parts.as_deref()), (1, 0, None));
+    let (first, others) = answers(
+        r#"[{"role":"assistant","parts":[{"type":"tool_call","id":"c","name":"f","arguments":null}],"finish_reason":""},{"role":"assistant","parts":[{"type":"text","content":"It is "}],"finish_reason":""},{"role":"assistant","parts":[{"type":"text","content":"18 °C."}],"finish_reason":""},{"role":"assistant","parts":[{"type":"text","content":"It is 18 °C."},{"type":"tool_call","id":"c","name":"f","arguments":{"a":1}}],"finish_reason":"stop"}]"#,
+    );
+    assert_eq!((first[0].content.as_deref(), others.len()), (Some("It is 18 °C."), 0));
+    assert_eq!((first[0].tool_calls.len(), first[0].tool_calls[0].arguments.as_deref()), (1, Some(r#"{"a":1}"#)));
 }
 
 #[test]

@@ -103,11 +103,34 @@ impl Told {
 fn is_streamed(said: &[Said]) -> bool {
     let Some((last, chunks)) = said.split_last() else { return false };
     let is_chunk = |said: &Said| said.open && said.choice.is_none() && said.message.content_parts.is_none();
-    !chunks.is_empty() && chunks.iter().all(is_chunk) && last.reason.is_some() && last.message.content_parts.is_none()
+    !chunks.is_empty()
+        && chunks.iter().all(is_chunk)
+        && last.reason.is_some()
+        && (last.message.content_parts.is_none() || is_retold(chunks, &last.message))
+}
+
+/// Whether the last of a stream tells all of its chunks once more: the ADK ends LiteLLM's streams so.
+fn is_retold(chunks: &[Said], last: &Message) -> bool {
+    // The parts of a whole answer stand on lines of their own.
+    fn letters<'t>(texts: impl Iterator<Item = &'t Option<String>>) -> impl Iterator<Item = char> {
+        texts.flatten().flat_map(|text| text.chars()).filter(|letter| *letter != '\n')
+    }
+    let messages = || chunks.iter().map(|said| &said.message);
+    letters(messages().map(|message| &message.content)).eq(letters([&last.content].into_iter()))
+        && letters(messages().map(|message| &message.reasoning)).eq(letters([&last.reasoning].into_iter()))
+        && messages()
+            .flat_map(|message| &message.tool_calls)
+            .all(|call| call.id.is_some() && last.tool_calls.iter().any(|known| known.id == call.id))
 }
 
 /// Chunks as one message: their texts follow each other without a gap.
-fn glued(chunks: Vec<Said>) -> Vec<Message> {
+fn glued(mut chunks: Vec<Said>) -> Vec<Message> {
+    if let Some(last) = chunks.pop() {
+        if is_retold(&chunks, &last.message) {
+            return vec![last.message];
+        }
+        chunks.push(last);
+    }
     let glue = |one: Option<String>, more: Option<String>| match (one, more) {
         (Some(one), Some(more)) => Some(one + &more),
         (one, more) => one.or(more),

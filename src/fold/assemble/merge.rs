@@ -102,21 +102,27 @@ fn fill_messages(row: &mut Event, other: &mut Event, rest: &mut Object) {
     }
     let (input, output) = halves(row);
     let (other_input, other_output) = halves(other);
-    let mut input = if input.is_empty() { other_input } else { input }.to_vec();
+    let mut input = if input.is_empty() || is_fuller(other_input, input) { other_input } else { input }.to_vec();
     let mut output = if output.is_empty() { other_output } else { output }.to_vec();
-    complete_ids(&mut input, other_input);
-    complete_ids(&mut output, other_output);
+    complete(&mut input, other_input);
+    complete(&mut output, other_output);
     set_halves(row, input, output);
     let is_untold = |message: &&Message| !row.messages.iter().any(|told| says_all_of(told, message));
     rest.array("messages", other.messages.iter().filter(is_untold).map(json::message));
 }
 
-/// Takes ids of calls, and of the calls that are answered, from another telling of the same messages.
+/// Whether one telling holds all messages of another one, and more.
+fn is_fuller(one: &[Message], other: &[Message]) -> bool {
+    one.len() > other.len() && other.iter().all(|message| one.iter().any(|told| says_all_of(told, message)))
+}
+
+/// Takes ids of calls, and of the calls that are answered, and reasoning from another telling of the same messages.
 ///
 /// Nothing is taken unless every message agrees in role, in text and in its calls.
-fn complete_ids(told: &mut [Message], other: &[Message]) {
+fn complete(told: &mut [Message], other: &[Message]) {
     let lacks = |message: &Message| {
         message.role == "tool" && message.tool_call_id.is_none()
+            || message.role == "assistant" && message.reasoning.is_none()
             || message.tool_calls.iter().any(|call| call.id.is_none())
     };
     if told.len() != other.len() || !told.iter().any(lacks) || !told.iter().zip(other).all(|(a, b)| agree(a, b)) {
@@ -124,6 +130,7 @@ fn complete_ids(told: &mut [Message], other: &[Message]) {
     }
     for (message, other) in told.iter_mut().zip(other) {
         message.tool_call_id = message.tool_call_id.take().or_else(|| other.tool_call_id.clone());
+        message.reasoning = message.reasoning.take().or_else(|| other.reasoning.clone());
         for (call, known) in message.tool_calls.iter_mut().zip(&other.tool_calls) {
             call.id = call.id.take().or_else(|| known.id.clone());
         }
@@ -213,6 +220,11 @@ fn fill_tokens(row: &mut Event, other: Option<Tokens>, rest: &mut Object) {
         row.tokens = Some(other);
         return;
     };
+    // LangChain counts no prompt of Anthropic's streams: nobody asks with nothing.
+    let counts_prompt = |tokens: &Tokens| tokens.prompt_tokens.is_some_and(|count| count > 0);
+    if tokens.prompt_tokens == Some(0) && counts_prompt(&other) && tokens.completion_tokens == other.completion_tokens {
+        std::mem::swap(tokens, &mut other);
+    }
     let cost = take(&mut tokens.cost_usd, other.cost_usd);
     if tokens.cost_usd == other.cost_usd && cost.is_none() {
         take(&mut tokens.cost_source, other.cost_source.clone());
@@ -427,11 +439,43 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_taken_from_another_telling_of_the_same_calls_only() {
+    fn what_is_missing_is_taken_from_another_telling_of_the_same_messages_only() {
         let mut told = [call(None, "{\"a\": 1}")];
-        complete_ids(&mut told, &[call(Some("call_2"), "{\"a\":2}")]);
+        complete(&mut told, &[call(Some("call_2"), "{\"a\":2}")]);
         assert_eq!(told[0].tool_calls[0].id, None);
-        complete_ids(&mut told, &[call(Some("call_1"), "{\"a\":1}")]);
+        complete(&mut told, &[call(Some("call_1"), "{\"a\":1}")]);
         assert_eq!(told[0].tool_calls[0].id.as_deref(), Some("call_1"));
+        let thought = Message { reasoning: Some("Hm.".to_owned()), ..call(Some("call_1"), "{\"a\":2}") };
+        complete(&mut told, std::slice::from_ref(&thought));
+        assert_eq!(told[0].reasoning, None);
+        complete(&mut told, &[Message { tool_calls: told[0].tool_calls.clone(), ..thought }]);
+        assert_eq!(told[0].reasoning.as_deref(), Some("Hm."));
+    }
+
+    #[test]
+    fn a_telling_that_holds_all_messages_and_more_is_taken_whole() {
+        let said = |role: &str, text: &str| Message {
+            role: role.to_owned(),
+            content: Some(text.to_owned()),
+            ..Message::default()
+        };
+        let all = [said("user", "Hi"), call(Some("call_1"), "{}"), said("tool", "21")];
+        assert!(is_fuller(&all, &[said("user", "Hi")]) && !is_fuller(&all, &[said("user", "Ho")]));
+        assert!(!is_fuller(&all[..1], &all[..1]));
+    }
+
+    #[test]
+    fn no_prompt_at_all_beside_one_that_was_counted_is_no_count() {
+        let tokens = |prompt, cached| Tokens {
+            prompt_tokens: Some(prompt),
+            completion_tokens: Some(9),
+            cached_tokens: cached,
+            ..Tokens::default()
+        };
+        let mut row = Event { tokens: Some(tokens(0, None)), ..Event::default() };
+        let mut rest = Object::new();
+        fill_tokens(&mut row, Some(tokens(154, Some(35))), &mut rest);
+        assert_eq!(row.tokens, Some(tokens(154, Some(35))));
+        assert!(rest.close().contains("\"prompt_tokens\":0"));
     }
 }
