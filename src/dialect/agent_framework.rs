@@ -11,6 +11,7 @@
 
 use super::Dialect;
 use super::draft::Draft;
+use super::genai;
 use super::source::Source;
 use crate::event::event_type;
 
@@ -40,5 +41,8 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     } else if name.starts_with("workflow.") || name.starts_with("message.send") {
         draft.kind(event_type::GRAPH_STEP);
         draft.detail_from(&source.attributes, "workflow.definition", "definition");
+    } else {
+        genai::kind(source, draft);
+        genai::before_openinference(source, draft);
     }
 }

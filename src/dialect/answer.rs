@@ -32,6 +32,7 @@ impl Answer {
             return Self::default();
         }
         let text = |keys: &[&str]| node.first_text(keys).map(str::to_owned);
+        let of_pydantic = node.text("kind") == Some("response") && node.get("parts").is_some();
         let mut reasons: Vec<String> = Vec::new();
         let mut choices = 0;
         for list in [node.get("choices"), node.get("candidates")].into_iter().flatten() {
@@ -47,8 +48,10 @@ impl Answer {
         }
         Self {
             counts: node.first(&["usage", "usageMetadata", "usage_metadata"]).map(Counts::of).unwrap_or_default(),
-            model: text(&["model", "modelVersion", "model_version"]),
-            response_id: text(&["id", "responseId", "response_id"]),
+            model: text(&["model", "modelVersion", "model_version"])
+                .or_else(|| text(&["model_name"]).filter(|_| of_pydantic)),
+            response_id: text(&["id", "responseId", "response_id"])
+                .or_else(|| text(&["provider_response_id"]).filter(|_| of_pydantic)),
             reasons,
             choices,
         }

@@ -196,7 +196,7 @@ impl Draft {
         }
     }
 
-    /// Reads an attribute as system instructions. Where the input has a system message, that stays alone.
+    /// Reads an attribute as system instructions. Where a system message of the input says the same, that stays alone.
     pub(super) fn system_from(&mut self, attributes: &Attributes<'_>, notes: &Notes, key: &str) {
         // Some write a plain text as JSON, too.
         let quoted = attributes.peek(key).filter(|text| text.starts_with('"')).and_then(super::json::unquoted);
@@ -217,10 +217,13 @@ impl Draft {
             let known = |message: &Message| {
                 input.iter().any(|other| other.role == "system" && other.content == message.content)
             };
-            if whole && system.iter().all(known) {
-                attributes.mark(key);
+            let all_known = system.iter().all(known);
+            if all_known || system.iter().any(|message| is_retold(message, input)) {
+                if whole && all_known {
+                    attributes.mark(key);
+                }
+                return;
             }
-            return;
         }
         input.splice(0..0, system);
         if whole {
@@ -448,4 +451,13 @@ fn said(attributes: &Attributes<'_>, notes: &Notes, key: &str, role: &'static st
     let told = messages::read(&doc.node, role);
     let whole = doc.whole && !told.lossy;
     Some((told, whole))
+}
+
+/// Whether a system message of the input says what the instructions say, or a part of it.
+fn is_retold(instructions: &Message, input: &[Message]) -> bool {
+    let squeezed =
+        |message: &Message| message.content.iter().flat_map(|text| text.split_whitespace()).collect::<String>();
+    let said = squeezed(instructions);
+    let told = input.iter().filter(|message| message.role == "system").map(squeezed);
+    said.is_empty() || told.into_iter().any(|told| told.is_empty() || told.contains(&said) || said.contains(&told))
 }

@@ -73,6 +73,14 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     }
 }
 
+/// Reads a framework's own keys before those that a span processor of OpenInference's has made of them: it joins the
+/// results of parallel calls, and leaves out thoughts, cached tokens and the model that answered.
+pub(super) fn before_openinference(source: &Source<'_>, draft: &mut Draft) {
+    if source.has("openinference.span.kind") && draft.is(event_type::CHAT_COMPLETION) {
+        read(source, draft);
+    }
+}
+
 fn log(source: &Source<'_>, draft: &mut Draft) {
     match source.name {
         OPERATION_DETAILS => {

@@ -10,6 +10,7 @@ use super::draft::Draft;
 use super::genai;
 use super::json::Node;
 use super::messages;
+use super::messages::Told;
 use super::openllmetry;
 use super::source::Source;
 use super::usage::Counts;
@@ -104,6 +105,7 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
     openllmetry::functions(source, draft);
     items(source, draft);
     draft.input_from(attributes, notes, "gen_ai.input.messages");
+    choices(source, draft);
     draft.output_from(attributes, notes, "gen_ai.output.messages");
     draft.system_from(attributes, notes, "gen_ai.system_instructions");
     calls(source, draft);
@@ -123,7 +125,9 @@ fn items(source: &Source<'_>, draft: &mut Draft) {
     let Some(doc) = source.json(key) else { return };
     let is_item = |message: &Node<'_>| {
         let [part] = message.get("parts").map(Node::items).unwrap_or_default() else { return false };
-        message.text("role") == Some("user") && part.text("content") == Some("") && part.text("type") == Some("text")
+        message.text("role") == Some("user")
+            && part.get("content").and_then(Node::as_str) == Some("")
+            && part.text("type") == Some("text")
     };
     let messages: Vec<Node<'_>> = doc.node.items().iter().filter(|message| !is_item(message)).cloned().collect();
     if messages.len() < doc.node.items().len() {
@@ -131,6 +135,33 @@ fn items(source: &Source<'_>, draft: &mut Draft) {
         let mut told = messages::read(&Node::array(messages), "user");
         told.lossy = true;
         draft.input(told, &source.notes, key);
+    }
+}
+
+/// Version 2 writes the message of each choice as it was, and why they ended beside them: as many as there are choices.
+fn choices(source: &Source<'_>, draft: &mut Draft) {
+    let key = "gen_ai.output.messages";
+    let Some(doc) = source.json(key).filter(|_| !draft.has_output()) else { return };
+    let Some(reasons) = source.json("gen_ai.response.finish_reasons") else { return };
+    let is_bare = |message: &Node<'_>| message.text("finish_reason").is_none() && message.get("content").is_some();
+    let (messages, reasons) = (doc.node.items(), reasons.node.items());
+    if messages.len() < 2 || messages.len() != reasons.len() || !messages.iter().all(is_bare) {
+        return;
+    }
+    let mut told = Told::default();
+    for (place, (message, reason)) in messages.iter().zip(reasons).enumerate() {
+        let mut choice = messages::read_message(message, "assistant");
+        for said in &mut choice.said {
+            said.choice = i64::try_from(place).ok();
+            said.message.finish_reason = reason.as_str().and_then(value::finish_reason).map(Cow::into_owned);
+        }
+        told.lossy |= choice.lossy || !doc.whole;
+        told.withheld |= choice.withheld;
+        told.said.append(&mut choice.said);
+    }
+    let lossy = told.lossy;
+    if draft.output(told, &source.notes, key) && !lossy {
+        source.attributes.mark(key);
     }
 }
 
@@ -371,6 +402,28 @@ mod tests {
         let embeds =
             raw(json!({"llm.None.input": "['a']", "llm.None.encoding_format": "base64", "llm.None.model": "e"}));
         assert_eq!(row(&embeds).event_type, event_type::EMBEDDING);
+    }
+
+    #[test]
+    fn messages_without_reasons_are_choices_where_as_many_reasons_stand_beside_them() {
+        let call = |reasons| {
+            let partial = read_span(
+                "litellm",
+                a_span(
+                    "chat gpt-4o-mini",
+                    json!({
+                        "gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o-mini", "litellm.call_id": "x",
+                        "gen_ai.output.messages": "[{\"role\":\"assistant\",\"content\":\"A\",\"tool_calls\":null},{\"role\":\"assistant\",\"content\":\"B\"}]",
+                        "gen_ai.response.finish_reasons": reasons,
+                    }),
+                ),
+            );
+            (messages(&partial), detail(&partial, "choices"))
+        };
+        let (told, choices) = call(json!(["stop", "length"]));
+        assert_eq!(told, json!([{"role": "assistant", "content": "A", "finish_reason": "stop"}]));
+        assert_eq!(choices.unwrap()[0]["finish_reason"], "length");
+        assert_eq!(call(json!(["stop"])).1, None);
     }
 
     #[test]

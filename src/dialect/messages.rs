@@ -7,6 +7,7 @@ mod build;
 pub(super) mod direct;
 mod image;
 mod parts;
+mod pydantic;
 mod shape;
 mod told;
 mod tools;
@@ -56,6 +57,8 @@ pub(super) fn read_message(node: &Node<'_>, role: &'static str) -> Told {
 #[derive(Default)]
 struct Reader {
     told: Told,
+    /// Whether the first message is the instructions that a request of Pydantic AI holds.
+    instructed: bool,
 }
 
 impl Reader {
@@ -273,6 +276,9 @@ impl Reader {
             self.plain_text(text, &mut builder);
             self.emit(builder);
             return;
+        }
+        if pydantic::is_model_message(node) {
+            return self.model_message(node);
         }
         // LangChain's constructors, and wrappers that say nothing themselves.
         if let Some(kwargs) =

@@ -3,7 +3,7 @@
 //! With `MLFLOW_ENABLE_OTEL_GENAI_SEMCONV` it writes the keys of the conventions instead, and leaves the request's
 //! parameters as they are.
 //!
-//! Source: `mlflow` 3.17 with its autologging of OpenAI, Anthropic, Gemini, Bedrock and LangChain.
+//! Source: `mlflow` 3.17 with its autologging of OpenAI, Anthropic, Gemini, Bedrock, LangChain, DSPy and Pydantic AI.
 
 mod stream;
 
@@ -16,11 +16,13 @@ use super::json::Node;
 use super::langchain;
 use super::messages;
 use super::messages::Told;
+use super::pydantic;
 use super::sides;
 use super::source::Source;
 use super::usage::Counts;
 use super::usage::Scheme;
 use super::value;
+use crate::event::Relation;
 use crate::event::ToolExecution;
 use crate::event::event_type;
 use crate::event::status;
@@ -81,6 +83,10 @@ fn text(source: &Source<'_>, key: &str) -> Option<String> {
 
 fn kind(source: &Source<'_>, draft: &mut Draft) {
     let Some(word) = text(source, "mlflow.spanType") else { return };
+    if word == "LLM" && !source.has("mlflow.llm.model") {
+        // A module of DSPy's is called so too, around the calls that it makes.
+        draft.relation = Relation::CallIfNoCallBelow;
+    }
     draft.kind(match word.as_str() {
         "LLM" | "CHAT_MODEL" => event_type::CHAT_COMPLETION,
         "TOOL" => event_type::TOOL_EXECUTION,
@@ -121,6 +127,9 @@ fn call(source: &Source<'_>, draft: &mut Draft) {
     let answer = source.json(OUTPUT).map(|doc| told(&doc.node).opened(Answer::of)).unwrap_or_default();
     stream::read(source, draft);
     draft.tools_from(&source.attributes, &source.notes, "mlflow.chat.tools");
+    if let Some(asked) = given.as_ref().and_then(|given| given.node.get("model_request_parameters")) {
+        draft.tools(pydantic::defined(asked));
+    }
     if draft.is(event_type::EMBEDDING) {
         draft.detail_from(&source.attributes, INPUT, "input");
     } else {
@@ -405,6 +414,48 @@ mod tests {
             called(&json!({"model": "m", "contents": "Hi"}), &json!("<groq.Stream object at 0x7f1c>"), &json!({}));
         assert!(messages(&partial)[1]["content"].is_null());
         assert!(left(&partial).contains(&"mlflow.spanOutputs"));
+    }
+
+    #[test]
+    fn what_is_called_a_model_and_names_none_is_a_call_only_if_none_is_below_it() {
+        let span = |attributes| read_span("mlflow.tracing.provider", a_span("Predict.forward", attributes)).relation();
+        let module = json!({"mlflow.spanType": "\"LLM\"", "mlflow.spanInputs": "{\"question\":\"Hi\"}"});
+        assert_eq!(span(module), crate::event::Relation::CallIfNoCallBelow);
+        let model = json!({"mlflow.spanType": "\"LLM\"", "mlflow.llm.model": "\"m\""});
+        assert_eq!(span(model), crate::event::Relation::Own);
+    }
+
+    #[test]
+    fn pydantic_ais_own_messages_are_read() {
+        let partial = called(
+            &json!({"messages": [
+                {"kind": "request", "instructions": "Be long.", "parts": [{"part_kind": "user-prompt", "content": "Hi"}]},
+                {"kind": "response", "finish_reason": "tool_call", "parts": [{"part_kind": "thinking", "content": "Hm."},
+                    {"part_kind": "tool-call", "tool_name": "f", "args": "{}", "tool_call_id": "c"}]},
+                {"kind": "request", "instructions": "Be brief.", "parts": [
+                    {"part_kind": "tool-return", "tool_name": "f", "content": {"a": 1}, "tool_call_id": "c"},
+                    {"part_kind": "retry-prompt", "content": "Please return text.", "tool_name": null},
+                    {"part_kind": "user-prompt", "content": ["And", {"kind": "image-url", "url": "https://a/b.png"}]}]},
+            ], "model_request_parameters": {"function_tools": [{"name": "f", "parameters_json_schema": {"type": "object"}}]}}),
+            &json!({"kind": "response", "parts": [{"part_kind": "text", "content": "Hello"}], "usage": {"input_tokens": 3, "output_tokens": 2},
+                "model_name": "m-2024-07-18", "provider_response_id": "chatcmpl-1", "finish_reason": "stop"}),
+            &json!({"mlflow.llm.model": "\"m\""}),
+        );
+        let told = messages(&partial);
+        let roles: Vec<&str> = told.as_array().unwrap().iter().map(|one| one["role"].as_str().unwrap()).collect();
+        assert_eq!(roles, ["system", "user", "assistant", "tool", "user", "user", "assistant"]);
+        assert_eq!(told[0]["content"], "Be brief.");
+        assert_eq!((&told[2]["reasoning"], &told[2]["tool_calls"][0]["id"]), (&json!("Hm."), &json!("c")));
+        assert_eq!((&told[3]["tool_call_id"], &told[3]["content"]), (&json!("c"), &json!("{\"a\":1}")));
+        assert_eq!(
+            (&told[5]["content"][0]["text"], &told[5]["content"][1]["type"]),
+            (&json!("And"), &json!("image_url"))
+        );
+        assert_eq!(told[6]["finish_reason"], "stop");
+        let model = row(&partial).model.as_ref().unwrap();
+        assert_eq!((model.request.as_deref(), model.response.as_deref()), (Some("m"), Some("m-2024-07-18")));
+        assert_eq!(model.response_id.as_deref(), Some("chatcmpl-1"));
+        assert!(row(&partial).tools.as_deref().unwrap().contains("\"f\""));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use super::Dialect;
 use super::draft::Draft;
+use super::genai;
 use super::genai_legacy;
 use super::json::Node;
 use super::messages;
@@ -35,12 +36,13 @@ fn read(source: &Source<'_>, draft: &mut Draft) {
     } else {
         events(source, draft);
         tools(source, draft);
+        genai::before_openinference(source, draft);
     }
     cost(source, draft);
 }
 
 fn kind(source: &Source<'_>, draft: &mut Draft) {
-    if let Some(kind) = source.peek("gen_ai.operation.name").and_then(super::genai::kind_of_operation) {
+    if let Some(kind) = source.peek("gen_ai.operation.name").and_then(genai::kind_of_operation) {
         draft.kind(kind);
     } else if source.name == "agent run" || source.has("all_messages_events") || source.has("pydantic_ai.all_messages")
     {
@@ -156,11 +158,16 @@ fn tools(source: &Source<'_>, draft: &mut Draft) {
         return;
     }
     let Some(doc) = source.json(key) else { return };
+    draft.tools(defined(&doc.node));
+}
+
+/// The tools among the parameters of a request.
+pub(super) fn defined(parameters: &Node<'_>) -> Definitions {
     let mut tools = Definitions::default();
     for name in ["function_tools", "output_tools", "builtin_tools", "native_tools"] {
-        tools.read(doc.node.get(name).unwrap_or(&Node::Null));
+        tools.read(parameters.get(name).unwrap_or(&Node::Null));
     }
-    draft.tools(tools);
+    tools
 }
 
 /// What Pydantic's tracer computed the call to cost.
@@ -224,6 +231,31 @@ mod tests {
                 {"role": "tool", "content": "21", "name": "f", "tool_call_id": "call_1"},
             ])
         );
+    }
+
+    #[test]
+    fn its_own_keys_are_read_before_what_openinference_made_of_them() {
+        let partial = read_span(
+            "pydantic-ai",
+            a_span(
+                "chat gpt-4o",
+                json!({
+                    "gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o",
+                    "gen_ai.response.model": "gpt-4o-2024-08-06", "model_request_parameters": "{}",
+                    "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 5, "gen_ai.usage.cache_read.input_tokens": 4,
+                    "gen_ai.input.messages": "[{\"role\":\"user\",\"parts\":[{\"type\":\"tool_call_response\",\"id\":\"a\",\"name\":\"f\",\"result\":\"1\"},{\"type\":\"tool_call_response\",\"id\":\"b\",\"name\":\"f\",\"result\":\"2\"}]}]",
+                    "gen_ai.tool.definitions": "[{\"type\":\"function\",\"name\":\"f\",\"parameters\":{}}]",
+                    "openinference.span.kind": "LLM", "llm.model_name": "gpt-4o", "llm.token_count.prompt": 10,
+                    "llm.token_count.completion": 5, "llm.input_messages.0.message.role": "tool",
+                    "llm.input_messages.0.message.tool_call_id": "b", "llm.tools.0.tool.json_schema": "{}",
+                }),
+            ),
+        );
+        let ids: Vec<_> = row(&partial).messages.iter().filter_map(|message| message.tool_call_id.as_deref()).collect();
+        assert_eq!(ids, ["a", "b"]);
+        assert_eq!(row(&partial).tokens.as_ref().unwrap().cached_tokens, Some(4));
+        assert_eq!(row(&partial).model.as_ref().unwrap().response.as_deref(), Some("gpt-4o-2024-08-06"));
+        assert!(row(&partial).tools.as_deref().unwrap().contains("\"name\":\"f\""));
     }
 
     #[test]

@@ -729,3 +729,24 @@ fn what_a_normaliser_copied_from_a_framework_is_no_message_and_no_agent() {
 fn the_guide_shows_the_smallest_dialect_as_it_is() {
     assert!(include_str!("../../docs/adding-a-dialect.md").contains(include_str!("smolagents.rs").trim_end()));
 }
+
+#[test]
+fn instructions_stand_before_the_systems_messages_unless_those_repeat_them() {
+    let told = |instructions: &str| {
+        let partial = read_span(
+            "opentelemetry.instrumentation.genai.openai",
+            a_span(
+                "chat o4-mini",
+                json!({
+                    "gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai",
+                    "gen_ai.input.messages": "[{\"role\":\"developer\",\"parts\":[{\"type\":\"text\",\"content\":\"Dev one.\"}]},{\"role\":\"user\",\"parts\":[{\"type\":\"text\",\"content\":\"Hi\"}]}]",
+                    "gen_ai.system_instructions": json!([{"type": "text", "content": instructions}]).to_string(),
+                }),
+            ),
+        );
+        row(&partial).messages.iter().map(|message| message.content.clone().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(told("Be brief."), ["Be brief.", "Dev one.", "Hi"]);
+    assert_eq!(told("Dev one."), ["Dev one.", "Hi"]);
+    assert_eq!(told("Dev  one.\nAnd two."), ["Dev one.", "Hi"]);
+}

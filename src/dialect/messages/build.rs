@@ -125,6 +125,11 @@ impl Builder {
 
 /// The text of all parts, and the parts themselves where they are more than one plain text.
 pub(super) fn content_of(mut content: Vec<Content>) -> (Option<String>, Option<String>) {
+    // A stream that begins with no text and goes on with another part.
+    let is_empty = |content: &Content| matches!(content, Content::Text(text) if text.is_empty());
+    if content.len() > 1 && !content.iter().all(is_empty) {
+        content.retain(|content| !is_empty(content));
+    }
     if let [Content::Text(_)] = content.as_slice()
         && let Some(Content::Text(text)) = content.pop()
     {

@@ -54,8 +54,8 @@ pub(super) fn content_part(node: &Node<'_>) -> Option<String> {
         .filter(|inner| inner.is_object())
         .unwrap_or(node);
     let mime = inner.first_text(&["mime_type", "mimeType", "mediaType", "media_type"]);
-    // Pydantic AI's older formats: {type: "image-url", url}.
-    let kind = node.text("type").and_then(|kind| kind.strip_suffix("-url"));
+    // Pydantic AI's older formats: {type: "image-url", url}; its own parts say so by `kind`.
+    let kind = node.first_text(&["type", "kind"]).and_then(|kind| kind.strip_suffix("-url"));
     let modality = node.text("modality").or(kind).or_else(|| mime.and_then(|mime| mime.split('/').next()));
     let data = inner.first(&["content", "data", "bytes"]).and_then(Node::as_str);
     let link = inner.first_text(&["uri", "fileUri", "file_uri", "url"]);

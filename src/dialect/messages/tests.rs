@@ -259,6 +259,14 @@ fn a_schema_that_pretends_to_be_a_message_is_a_definition() {
 }
 
 #[test]
+fn an_empty_text_beside_others_is_no_part() {
+    let parsed =
+        parse(r#"{"role":"assistant","parts":[{"type":"text","content":""},{"type":"text","content":"No."}]}"#);
+    let told = read(&parsed.unwrap().node, "assistant").into_history();
+    assert_eq!((told[0].content.as_deref(), told[0].content_parts.as_deref()), (Some("No."), None));
+}
+
+#[test]
 fn pieces_of_one_answer_are_joined_and_choices_are_not() {
     let answers = |text: &str| {
         let parsed = parse(text).unwrap();

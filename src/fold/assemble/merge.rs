@@ -448,7 +448,8 @@ mod tests {
         let thought = Message { reasoning: Some("Hm.".to_owned()), ..call(Some("call_1"), "{\"a\":2}") };
         complete(&mut told, std::slice::from_ref(&thought));
         assert_eq!(told[0].reasoning, None);
-        complete(&mut told, &[Message { tool_calls: told[0].tool_calls.clone(), ..thought }]);
+        let agreeing = Message { tool_calls: told[0].tool_calls.clone(), ..thought };
+        complete(&mut told, &[agreeing]);
         assert_eq!(told[0].reasoning.as_deref(), Some("Hm."));
     }
 
