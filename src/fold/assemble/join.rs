@@ -55,10 +55,7 @@ pub(super) fn logs_to_spans(group: &mut Group, rejoin: &Rejoin) {
     let mut calls = Calls::default();
     let mut homes: BTreeMap<Home, Vec<Piece>> = BTreeMap::new();
     for of_span in by_span(pieces) {
-        let several = Several {
-            named: responses(&of_span).len() > 1,
-            unnamed: of_span.iter().filter(|piece| tells_unnamed(piece)).count() > 1,
-        };
+        let several = responses(&of_span).len() > 1;
         for piece in of_span {
             homes.entry(home(group, &mut calls, &piece, several)).or_default().push(piece);
         }
@@ -111,28 +108,14 @@ fn responses(pieces: &[Piece]) -> BTreeSet<&str> {
     pieces.iter().filter_map(|piece| response_id(piece.partial.row.as_deref())).collect()
 }
 
-/// Whether the records of a span tell several calls: by their responses, or each whole without one.
-#[derive(Clone, Copy)]
-struct Several {
-    named: bool,
-    unnamed: bool,
-}
-
-/// Whether a record tells a whole call with its answer, and not which response that was.
-fn tells_unnamed(piece: &Piece) -> bool {
-    let is_answered = |row: &Event| is_call(&row.event_type) && !halves(row).1.is_empty();
-    piece.part.half() == Half::Whole
-        && piece.partial.row.as_deref().is_some_and(|row| response_id(Some(row)).is_none() && is_answered(row))
-}
-
 /// Where a record is told. Most stand on the span of their call. Some libraries tell a whole call when its span has
 /// ended, on the span around it: such a record goes to the call below that has its response.
-fn home(group: &Group, calls: &mut Calls, piece: &Piece, several: Several) -> Home {
+fn home(group: &Group, calls: &mut Calls, piece: &Piece, several: bool) -> Home {
     let place = (piece.trace, piece.span);
     let said = piece.partial.row.as_deref();
     let Some(id) = group.spans.get(&place).copied() else {
         let landed = group.trace(place.0).is_some_and(|trace| tombstone::has_landed(&trace.earlier, place.1));
-        return match response_id(said).filter(|_| several.named) {
+        return match response_id(said).filter(|_| several) {
             _ if landed => Home::Late(place.0, place.1),
             Some(response) => Home::Apart(place.0, place.1, response.to_owned()),
             None => Home::Missing(place.0, place.1),
@@ -151,13 +134,7 @@ fn home(group: &Group, calls: &mut Calls, piece: &Piece, several: Several) -> Ho
         return Home::Span(call);
     }
     match told {
-        Some(response) if several.named || !row.event_type.is_empty() => {
-            Home::Apart(place.0, place.1, response.to_owned())
-        }
-        // An agent's span whose calls have none: another instrumentation took them away.
-        None if several.unnamed && row.event_type != kind && tells_unnamed(piece) => {
-            Home::Apart(place.0, place.1, format!("{:032x}", piece.content))
-        }
+        Some(response) if several || !row.event_type.is_empty() => Home::Apart(place.0, place.1, response.to_owned()),
         _ => Home::Span(id),
     }
 }

@@ -52,16 +52,6 @@ fn a_call_whose_span_never_came_is_told_by_its_logs() {
 }
 
 #[test]
-fn several_answers_without_ids_on_an_agents_span_are_calls_of_their_own() {
-    let around = span(event_type::AGENT_INVOCATION, 1, 0, 0, 300);
-    let assembled = assembled(&[around, whole(1, 50, "", "A"), whole(1, 150, "", "B")]);
-    let calls: Vec<_> = assembled.rows.iter().map(|row| &row.event).collect();
-    let told: Vec<_> = calls.iter().filter(|row| row.event_type == "chat.completion").map(|row| texts(row)).collect();
-    assert_eq!(told, [["Hi", "A"], ["Hi", "B"]]);
-    assert!(calls.iter().any(|row| row.event_type == event_type::AGENT_INVOCATION && row.messages.is_empty()));
-}
-
-#[test]
 fn several_calls_told_on_the_span_around_them_are_theirs() {
     let around = span(event_type::AGENT_INVOCATION, 1, 0, 0, 300);
     let records = [
