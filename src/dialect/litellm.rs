@@ -144,7 +144,8 @@ fn choices(source: &Source<'_>, draft: &mut Draft) {
     let Some(doc) = source.json(key).filter(|_| !draft.has_output()) else { return };
     let Some(reasons) = source.json("gen_ai.response.finish_reasons") else { return };
     let is_bare = |message: &Node<'_>| message.text("finish_reason").is_none() && message.get("content").is_some();
-    let (messages, reasons) = (doc.node.items(), reasons.node.items());
+    let reasons: Vec<&str> = reasons.node.items().iter().filter_map(Node::as_str).collect();
+    let messages = doc.node.items();
     if messages.len() < 2 || messages.len() != reasons.len() || !messages.iter().all(is_bare) {
         return;
     }
@@ -153,7 +154,7 @@ fn choices(source: &Source<'_>, draft: &mut Draft) {
         let mut choice = messages::read_message(message, "assistant");
         for said in &mut choice.said {
             said.choice = i64::try_from(place).ok();
-            said.message.finish_reason = reason.as_str().and_then(value::finish_reason).map(Cow::into_owned);
+            said.message.finish_reason = value::finish_reason(reason).map(Cow::into_owned);
         }
         told.lossy |= choice.lossy || !doc.whole;
         told.withheld |= choice.withheld;
@@ -284,6 +285,8 @@ fn raw(source: &Source<'_>, draft: &mut Draft) {
         }
     }
     draft.tools_from(&source.attributes, &source.notes, &key("tools"));
+    // In Python's words and the provider's shape; the column has OpenAI's.
+    source.attributes.unmark(&key("tools"));
     let told = Answer::of(&answer);
     draft.usage(&source.attributes, || told.counts);
     told.fill(draft);
