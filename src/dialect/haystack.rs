@@ -96,10 +96,13 @@ fn call(source: &Source<'_>, draft: &mut Draft, input: &str, output: &str) {
     }
     let Some(doc) = source.json(output) else { return };
     let Some(replies) = doc.node.get("replies") else { return };
+    const KEYS: [&str; 7] = ["role", "_role", "content", "_content", "meta", "_meta", "text"];
+    let is_reply = |reply: &&Node<'_>| !reply.is_object() || reply.first(&KEYS).is_some();
     // A reply keeps what the provider said of it beside it.
     for meta in replies
         .items()
-        .first()
+        .iter()
+        .find(is_reply)
         .and_then(|reply| reply.first(&["meta", "_meta"]))
         .into_iter()
         .chain(doc.node.get("meta"))
@@ -107,7 +110,7 @@ fn call(source: &Source<'_>, draft: &mut Draft, input: &str, output: &str) {
         let meta = meta.items().first().unwrap_or(meta);
         told_by_meta(meta, source, draft);
     }
-    let list = replies.items().iter().enumerate().map(|(place, reply)| {
+    let list = replies.items().iter().filter(is_reply).enumerate().map(|(place, reply)| {
         let index = ("index".into(), Node::Number(place.to_string().into()));
         let message = if reply.is_object() {
             reply.clone()
