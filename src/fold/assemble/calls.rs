@@ -6,21 +6,21 @@
 //! are not within each other must come from different ones. In different traces only the same response id, model and
 //! overlapping times count. What tells a call that has landed earlier becomes a step that names it.
 
+mod landed;
+mod sets;
+
 use super::group::Group;
 use super::group::Node;
 use super::group::NodeId;
-use super::group::Trace;
 use super::group::TraceNo;
 use super::merge::halves;
-use super::merge::merge_spans;
-use super::retold;
-use crate::event::Entry;
 use crate::event::Message;
 use crate::event::carry::LandedCall;
 use crate::event::event_type;
 use crate::event::status;
 use ahash::HashMap;
 use ahash::HashSet;
+use sets::Sets;
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -40,8 +40,8 @@ pub(super) fn merge_tellings(group: &mut Group) {
     let mut sets = Sets::default();
     within_traces(group, &calls, &mut sets);
     across_traces(group, &calls, &mut sets);
-    merge_sets(group, &sets);
-    mark_landed(group);
+    sets::merge(group, &sets);
+    landed::mark(group);
 }
 
 /// What a node tells of a call, as a tombstone keeps it.
@@ -354,137 +354,4 @@ fn is_told_across(a: &Call, b: &Call) -> bool {
         && a.told.response_id == b.told.response_id
         && model(a) == model(b)
         && overlap(times(a), times(b)).0
-}
-
-/// Sets of nodes that tell one call.
-#[derive(Default)]
-struct Sets(HashMap<NodeId, NodeId>);
-
-impl Sets {
-    fn root(&self, mut id: NodeId) -> NodeId {
-        while let Some(up) = self.0.get(&id).filter(|up| **up != id) {
-            id = *up;
-        }
-        id
-    }
-
-    fn unite(&mut self, a: Option<NodeId>, b: Option<NodeId>) {
-        let (Some(a), Some(b)) = (a, b) else { return };
-        let (a, b) = (self.root(a), self.root(b));
-        self.0.insert(a.max(b), a.min(b));
-        self.0.entry(a.min(b)).or_insert(a.min(b));
-    }
-
-    fn members(&self) -> BTreeMap<NodeId, Vec<NodeId>> {
-        let mut members: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
-        for id in self.0.keys() {
-            members.entry(self.root(*id)).or_default().push(*id);
-        }
-        members
-    }
-}
-
-/// How much a telling says: content first, then numbers; ties go to the longer, then the earlier one.
-fn richness(node: &Node) -> impl Ord + use<> {
-    let (input, output) = halves(&node.row);
-    let size = |messages: &[Message]| {
-        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        let calls = |message: &Message| message.tool_calls.iter().map(|call| 1 + text(&call.arguments)).sum::<usize>();
-        messages.iter().map(|one| text(&one.content) + text(&one.reasoning) + calls(one)).sum::<usize>()
-    };
-    let tokens = node.row.tokens.as_ref();
-    let has_tokens = tokens.is_some_and(|tokens| tokens.prompt_tokens.or(tokens.completion_tokens).is_some());
-    (
-        (!output.is_empty(), !input.is_empty(), input.len(), size(output) + size(input)),
-        (node.row.tools.is_some(), has_tokens, node.length(), std::cmp::Reverse(node.start_ns)),
-        node.content,
-    )
-}
-
-fn merge_sets(group: &mut Group, sets: &Sets) {
-    for mut members in sets.members().into_values() {
-        // From outer to inner.
-        members.sort_by_cached_key(|id| {
-            let node = &group.nodes[*id];
-            (std::cmp::Reverse(node.length()), node.start_ns, node.content)
-        });
-        let Some(richest) = members.iter().copied().max_by_key(|id| richness(&group.nodes[*id])) else { continue };
-        let (Some(outer), inner) = (members.first().copied(), members.iter().rev()) else { continue };
-        let ttft = inner.copied().find_map(|id| {
-            let timing = group.nodes[id].row.timing.as_ref()?;
-            timing.time_to_first_token_ms.map(|ms| (ms, timing.ttft_source.clone()))
-        });
-        let (start, end) = (group.nodes[outer].start_ns, group.nodes[outer].end_ns);
-        for id in members.into_iter().filter(|id| *id != richest) {
-            merge_spans(group, richest, id);
-        }
-        let node = &mut group.nodes[richest];
-        (node.start_ns, node.end_ns) = (start, end);
-        if let Some((ms, source)) = ttft {
-            let timing = node.row.timing.get_or_insert_default();
-            (timing.time_to_first_token_ms, timing.ttft_source) = (Some(ms), source);
-        }
-    }
-}
-
-/// Turns spans that tell a call of an earlier assembly into steps.
-fn mark_landed(group: &mut Group) {
-    if group.trace_numbers().filter_map(|number| group.trace(number)).all(|trace| trace.earlier.is_empty()) {
-        return;
-    }
-    for id in group.nodes.ids() {
-        let node = &group.nodes[id];
-        if !(node.is_row() && is_call(node)) {
-            continue;
-        }
-        let Some(landed) = landed(group, id) else { continue };
-        let landed = crate::event::json::string(&landed);
-        let node = &mut group.nodes[id];
-        node.row.event_type = event_type::GRAPH_STEP.to_owned();
-        node.is_late = true;
-        node.details.push(Entry { key: "duplicate_of".to_owned(), json: landed });
-    }
-}
-
-/// The event id of the landed call that this node tells again.
-fn landed(group: &Group, id: NodeId) -> Option<String> {
-    let node = &group.nodes[id];
-    let trace = group.trace(node.trace?)?;
-    let tokens = node.row.tokens.as_ref();
-    let call = Call {
-        id: None,
-        told: facts(node),
-        prompt: tokens.and_then(|tokens| tokens.prompt_tokens),
-        completion: tokens.and_then(|tokens| tokens.completion_tokens),
-    };
-    let above = || {
-        let spans = group.ancestors(id).filter_map(|id| group.nodes[id].span);
-        spans.chain(group.ancestors(id).chain([id]).filter_map(|id| group.nodes[id].parent_span))
-    };
-    let others = group.trace_numbers().filter_map(|other| Some((other, group.trace(other)?)));
-    let is_shared = |other: &Trace| (&other.tenant, &other.prefix) == (&trace.tenant, &trace.prefix);
-    for (other, facts) in others.filter(|(_, other)| is_shared(other)) {
-        let is_own = node.trace == Some(other);
-        for landed in facts.earlier.iter().flat_map(|facts| &facts.calls) {
-            let other = Call { id: None, told: landed.clone(), prompt: None, completion: None };
-            let is_same = if is_own {
-                let is_line = landed.span != 0 && above().any(|span| span == landed.span)
-                    || node.span.is_some_and(|span| span == landed.parent);
-                let kinship = match () {
-                    () if is_line => Kinship::Line,
-                    () if node.parent_span.is_some_and(|parent| parent == landed.parent) => Kinship::Siblings,
-                    () => Kinship::Others,
-                };
-                node.span == Some(landed.span)
-                    || is_same_call(group, &call, &other, kinship)
-                    || retold::is_same(&call.told, landed)
-            } else {
-                is_told_across(&call, &other)
-            };
-            if is_same {
-                return Some(landed.event_id.clone());
-            }
-        }
-    }
-    None
 }

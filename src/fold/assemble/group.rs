@@ -3,11 +3,16 @@
 //! Nodes of one trace stand together. Within a trace spans come first, by start and content; then single records. A
 //! node is never removed: one that another node's row tells is marked so and still hands its context down.
 
+mod arena;
+mod order;
+
+pub(super) use arena::Arena;
+pub(super) use arena::NodeId;
+
 use super::Origin;
 use super::Told;
 use crate::event::Entry;
 use crate::event::Event;
-use crate::event::Half;
 use crate::event::Kind;
 use crate::event::Link;
 use crate::event::Part;
@@ -16,15 +21,13 @@ use crate::event::Relation;
 use crate::event::carry::Context;
 use crate::event::carry::Facts;
 use crate::event::event_type;
-use crate::event::record::Head;
 use crate::event::record::Record;
 use crate::fold::Dead;
 use crate::fold::account::Fate;
 use ahash::HashMap;
 use ahash::HashSet;
+use order::Sortable;
 use prost::Message as _;
-use std::ops::Index;
-use std::ops::IndexMut;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -33,10 +36,6 @@ const UNKNOWN: &str = "unknown";
 
 /// A span's id, its eight bytes read as a big-endian number. Never zero.
 pub(super) type SpanId = u64;
-
-/// The place of a node in its group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct NodeId(u32);
 
 /// The place of a trace in its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -177,46 +176,6 @@ pub(super) struct Trace {
 
 /// What a trace is known by: tenant, prefix, id.
 type TraceKey<'a> = (&'a str, &'a str, [u8; 16]);
-
-/// The nodes of a group. Ids are made here only, so that looking one up cannot fail.
-#[derive(Debug, Default)]
-pub(super) struct Arena(Vec<Node>);
-
-impl Arena {
-    fn len(&self) -> u32 {
-        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
-    }
-
-    fn push(&mut self, node: Node) -> NodeId {
-        let id = NodeId(self.len());
-        self.0.push(node);
-        id
-    }
-
-    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
-        (0..self.len()).map(NodeId)
-    }
-
-    pub(super) fn into_nodes(self) -> Vec<Node> {
-        self.0
-    }
-}
-
-impl Index<NodeId> for Arena {
-    type Output = Node;
-
-    #[expect(clippy::indexing_slicing, reason = "an id is the place of a node that is never removed")]
-    fn index(&self, id: NodeId) -> &Node {
-        &self.0[id.0 as usize]
-    }
-}
-
-impl IndexMut<NodeId> for Arena {
-    #[expect(clippy::indexing_slicing, reason = "an id is the place of a node that is never removed")]
-    fn index_mut(&mut self, id: NodeId) -> &mut Node {
-        &mut self.0[id.0 as usize]
-    }
-}
 
 /// What is assembled together.
 #[derive(Debug)]
@@ -421,45 +380,4 @@ fn dead(told: &Told) -> (String, Dead) {
     let said = told.record.partial.dead.clone().unwrap_or_default();
     let envelope = &told.envelope;
     (envelope.prefix.clone().unwrap_or_default(), Dead::of(envelope, said.reason, said.text))
-}
-
-/// A record with what it is sorted by.
-struct Sortable<'a> {
-    place: usize,
-    ordinal: u32,
-    tenant: &'a str,
-    prefix: &'a str,
-    head: &'a Head,
-    observed_ns: u64,
-    role: u8,
-}
-
-impl<'a> Sortable<'a> {
-    fn new(place: usize, ordinal: u32, told: &'a Told) -> Self {
-        let partial = &told.record.partial;
-        let role = match partial.part.as_ref().map(Part::half) {
-            Some(Half::Output) => 2,
-            Some(Half::Input | Half::Whole) => {
-                let message = partial.row.as_ref().and_then(|row| row.messages.first());
-                u8::from(!message.is_some_and(|message| matches!(message.role.as_str(), "system" | "developer")))
-            }
-            None => 1,
-        };
-        let (envelope, head) = (&told.envelope, &told.record.head);
-        let prefix = envelope.prefix.as_deref().unwrap_or_default();
-        Self { place, ordinal, tenant: &envelope.tenant, prefix, head, observed_ns: partial.observed_ns, role }
-    }
-
-    fn compare(&self, other: &Self) -> std::cmp::Ordering {
-        let group = |one: &Self| (one.prefix, one.head.trace, one.head.kind != Kind::Span);
-        let start = |one: &Self| if one.head.start_ns == 0 { one.observed_ns } else { one.head.start_ns };
-        // A span's place in its request says nothing.
-        let place = |one: &Self| {
-            if one.head.kind == Kind::Span { (0, 0, 0) } else { (one.observed_ns, one.head.position, one.role) }
-        };
-        let content = |one: &Self| (one.head.content, one.ordinal);
-        let by_group = self.tenant.cmp(other.tenant).then_with(|| group(self).cmp(&group(other)));
-        let by_time = by_group.then_with(|| (start(self), place(self)).cmp(&(start(other), place(other))));
-        by_time.then_with(|| content(self).cmp(&content(other)))
-    }
 }
