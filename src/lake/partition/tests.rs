@@ -1,7 +1,9 @@
 use super::*;
+use crate::event::Event;
 use crate::lake::samples::bare;
 use crate::lake::samples::full;
 use crate::lake::samples::some;
+use std::collections::BTreeMap;
 
 /// 2026-11-21T09:00:01.25Z
 const NOW: i64 = 1_795_251_601_250_000;
