@@ -6,7 +6,7 @@ use super::rule::Class;
 use super::rule::Form;
 use super::rule::Matcher;
 use super::rule::Rule;
-use super::rule::Trigger;
+use super::trigger::Trigger;
 use regex::RegexBuilder;
 use std::collections::HashSet;
 

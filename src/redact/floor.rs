@@ -10,7 +10,7 @@ use super::rule::Class;
 use super::rule::Form;
 use super::rule::Matcher;
 use super::rule::Rule;
-use super::rule::Trigger;
+use super::trigger::Trigger;
 use regex::Regex;
 use std::borrow::Cow;
 use std::ops::Range;

@@ -21,10 +21,12 @@ mod gate;
 mod json;
 mod key;
 mod key_file;
+mod mark;
 mod percent;
 mod rule;
 mod scrub;
 mod strict;
+mod trigger;
 
 pub use config::{Config, Content, CustomRule, Fault, Mode, Policy};
 pub use key::{Key, KeyText};

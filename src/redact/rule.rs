@@ -4,22 +4,17 @@
 //! where a literal that they need is found.
 
 use super::config::Mode;
-use super::gate::Near;
-use super::gate::has_blob;
-use super::gate::has_discord_run;
-use super::gate::has_hex;
 use super::key::Key;
-use super::key::is_hex;
-use aho_corasick::AhoCorasick;
-use aho_corasick::AhoCorasickKind;
-use memchr::memmem;
+use super::mark::is_mark;
+use super::mark::is_within;
+use super::mark::keyed_mark;
+use super::mark::mark;
+use super::mark::marks;
+use super::trigger::Trigger;
+use super::trigger::Triggers;
 use regex::Regex;
 use std::borrow::Cow;
-use std::mem::discriminant;
 use std::ops::Range;
-
-/// What every mark begins with.
-const MARK: &str = "[REDACTED:";
 
 /// What a rule is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,25 +25,6 @@ pub(super) enum Class {
     Secret,
     /// Personal data: identities are exempt, for they are personal by nature.
     Personal,
-}
-
-/// What a text must hold for a rule to be tried.
-#[derive(Debug, Clone)]
-pub(super) enum Trigger {
-    /// Nothing.
-    Always,
-    /// One of these literals, in any letter case.
-    Keywords(Vec<Cow<'static, str>>),
-    /// One of these literals, in any letter case, with something else beside it.
-    Near(Vec<Cow<'static, str>>, Near),
-    /// Seven digits or more.
-    Digits,
-    /// An unbroken run of 40 base64 characters or more.
-    Run,
-    /// An unbroken run of 32 hex digits or more.
-    Hex,
-    /// A run in which a Discord token may stand.
-    Discord,
 }
 
 /// How a rule finds what it is about.
@@ -222,104 +198,6 @@ impl Rule {
     }
 }
 
-/// What rules need, searched for at once.
-#[derive(Debug)]
-pub(super) struct Triggers {
-    keywords: AhoCorasick,
-    /// The rule of each keyword, and what must stand beside it.
-    owners: Vec<(usize, Option<Near>)>,
-    /// What is no keyword, each kind once, with its rules.
-    others: Vec<(Trigger, Vec<usize>)>,
-}
-
-impl Triggers {
-    /// Collects triggers. Their order gives them their numbers.
-    #[expect(clippy::expect_used, reason = "keywords are few and short")]
-    pub(super) fn new<'a>(triggers: impl IntoIterator<Item = &'a Trigger>) -> Self {
-        let mut keywords: Vec<&str> = Vec::new();
-        let mut owners = Vec::new();
-        let mut others: Vec<(Trigger, Vec<usize>)> = Vec::new();
-        for (index, trigger) in triggers.into_iter().enumerate() {
-            let (own, near) = match trigger {
-                Trigger::Keywords(own) => (own, None),
-                Trigger::Near(own, near) => (own, Some(*near)),
-                other => {
-                    let same = |(known, _): &&mut (Trigger, Vec<usize>)| discriminant(known) == discriminant(other);
-                    match others.iter_mut().find(same) {
-                        Some((_, rules)) => rules.push(index),
-                        None => others.push((other.clone(), vec![index])),
-                    }
-                    continue;
-                }
-            };
-            keywords.extend(own.iter().map(AsRef::as_ref));
-            owners.resize(keywords.len(), (index, near));
-        }
-        let keywords = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(keywords)
-            .expect("keywords are few and short");
-        Self { keywords, owners, others }
-    }
-
-    /// Whether there are any.
-    pub(super) fn is_any(&self) -> bool {
-        !self.owners.is_empty() || !self.others.is_empty()
-    }
-
-    /// Whether these bytes pull any.
-    pub(super) fn is_pulled(&self, bytes: &[u8]) -> bool {
-        self.others.iter().any(|(trigger, _)| trigger.is_pulled(bytes)) || self.by_keywords(bytes).next().is_some()
-    }
-
-    /// Says which ones a text pulls.
-    fn pull(&self, text: &str, pulled: &mut [bool]) {
-        let others = self.others.iter().filter(|(trigger, _)| trigger.is_pulled(text.as_bytes()));
-        let others = others.flat_map(|(_, rules)| rules.iter().copied());
-        for index in self.by_keywords(text.as_bytes()).chain(others) {
-            if let Some(pulled) = pulled.get_mut(index) {
-                *pulled = true;
-            }
-        }
-    }
-
-    /// The rules whose keywords stand in these bytes, with what must stand beside them.
-    fn by_keywords<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-        // Without keywords the automaton would still walk over all bytes.
-        let keywords = (!self.owners.is_empty()).then_some(&self.keywords);
-        let found = keywords.into_iter().flat_map(move |keywords| keywords.find_overlapping_iter(bytes));
-        found.filter_map(|found| {
-            let (index, near) = self.owners.get(found.pattern().as_usize())?;
-            near.is_none_or(|near| near.holds(bytes, found.range())).then_some(*index)
-        })
-    }
-}
-
-impl Trigger {
-    fn is_pulled(&self, bytes: &[u8]) -> bool {
-        match self {
-            Self::Always => true,
-            Self::Keywords(_) | Self::Near(..) => false,
-            Self::Digits => has_digits(bytes),
-            Self::Run => has_blob(bytes),
-            Self::Hex => has_hex(bytes),
-            Self::Discord => has_discord_run(bytes),
-        }
-    }
-}
-
-/// Whether there are seven digits or more. Counted by blocks, which the compiler makes vectors of.
-fn has_digits(bytes: &[u8]) -> bool {
-    const LEAST: usize = 7;
-    const BLOCK: usize = 128;
-    let mut count = 0;
-    bytes.chunks(BLOCK).any(|block| {
-        count += block.iter().filter(|byte| byte.is_ascii_digit()).count();
-        count >= LEAST
-    })
-}
-
 /// An ordered set of rules.
 #[derive(Debug)]
 pub(super) struct Rules {
@@ -360,53 +238,4 @@ impl Rules {
         }
         current.filter(|current| current != text)
     }
-}
-
-/// Where marks stand in a text, in ascending order.
-fn marks(text: &str) -> Vec<Range<usize>> {
-    memmem::find_iter(text.as_bytes(), MARK)
-        .filter_map(|start| Some(start..start + mark_len(text.get(start..)?)?))
-        .collect()
-}
-
-/// A text with something that tells nothing in place of its marks, whose names are telling.
-pub(super) fn without_marks(text: &str) -> Cow<'_, str> {
-    let mut left = Cow::Borrowed(text);
-    for mark in marks(text).into_iter().rev() {
-        left.to_mut().replace_range(mark, "_x_");
-    }
-    left
-}
-
-/// Whether a text is a mark and nothing else.
-pub(super) fn is_mark(text: &str) -> bool {
-    mark_len(text) == Some(text.len())
-}
-
-/// The mark of a rule.
-pub(super) fn mark(name: &str) -> String {
-    format!("{MARK}{name}]")
-}
-
-/// The mark of a rule, with a keyed hash of what it masks.
-pub(super) fn keyed_mark(name: &str, secret: &str, key: &Key) -> String {
-    format!("{MARK}{name}:{}]", key.short(secret))
-}
-
-/// The length of the mark that a text begins with.
-fn mark_len(text: &str) -> Option<usize> {
-    let rest = text.strip_prefix(MARK)?;
-    let name = rest.bytes().position(|byte| !matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))?;
-    let rest = rest.get(name..)?;
-    let hash = match rest.strip_prefix(':') {
-        Some(hash) if hash.bytes().take(16).filter(|byte| is_hex(*byte)).count() == 16 => 17,
-        Some(_) => return None,
-        None => 0,
-    };
-    rest.get(hash..)?.starts_with(']').then_some(MARK.len() + name + hash + 1)
-}
-
-fn is_within(place: &Range<usize>, marks: &[Range<usize>]) -> bool {
-    let after = marks.partition_point(|mark| mark.start <= place.start);
-    after.checked_sub(1).and_then(|index| marks.get(index)).is_some_and(|mark| place.end <= mark.end)
 }

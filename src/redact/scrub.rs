@@ -14,17 +14,18 @@ use super::gate::has_escape;
 use super::json;
 use super::json::NotJson;
 use super::json::Place;
+use super::json::escape;
 use super::key::Key;
 use super::key::is_identity;
+use super::mark::is_mark;
+use super::mark::mark;
 use super::percent;
 use super::rule::Role;
 use super::rule::Rules;
 use super::rule::Task;
-use super::rule::Trigger;
-use super::rule::Triggers;
-use super::rule::is_mark;
-use super::rule::mark;
 use super::strict;
+use super::trigger::Trigger;
+use super::trigger::Triggers;
 use crate::event::Envelope;
 use crate::event::Partial;
 use std::collections::BTreeMap;
@@ -295,9 +296,9 @@ impl Run<'_> {
         let task = Task { role: step.role, key: &self.scrub.key, again: step.again };
         let new = self.scrub.rules.apply(text, task, &mut self.tally);
         // JSON within a text, or what is left of it, hides by its escapes what the rules look for.
-        let new = self.hidden(new, text, json::collapsed, task);
-        let new = self.hidden(new, text, json::unescaped, task);
-        let new = self.hidden(new, text, |text| json::collapsed(&json::unescaped(text)?), task);
+        let new = self.hidden(new, text, escape::collapsed, task);
+        let new = self.hidden(new, text, escape::unescaped, task);
+        let new = self.hidden(new, text, |text| escape::collapsed(&escape::unescaped(text)?), task);
         if self.scrub.policy != Policy::Strict {
             return new;
         }

@@ -18,7 +18,7 @@ use super::rule::Form;
 use super::rule::Found;
 use super::rule::Matcher;
 use super::rule::Rule;
-use super::rule::Trigger;
+use super::trigger::Trigger;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use memchr::memchr_iter;

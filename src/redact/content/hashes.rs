@@ -39,7 +39,7 @@ fn compact(text: &str) -> String {
         let inside = rest.get(quote + 1..).unwrap_or_default();
         let (len, _) = json::string_len(inside).unwrap_or((inside.len(), false));
         let mut quoted = String::new();
-        push_string(&mut quoted, &json::decode(inside.get(..len).unwrap_or_default()));
+        push_string(&mut quoted, &json::escape::decode(inside.get(..len).unwrap_or_default()));
         push_ascii(&mut out, &quoted);
         rest = inside.get(len + 1..).unwrap_or_default();
     }

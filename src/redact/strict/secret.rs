@@ -1,8 +1,8 @@
 //! Secrets that are known by the name that they are assigned to, in text (`password=…`) and in JSON.
 
 use crate::redact::key::is_identity;
+use crate::redact::mark::without_marks;
 use crate::redact::rule::Found;
-use crate::redact::rule::without_marks;
 use memchr::memchr2_iter;
 use memchr::memmem;
 use std::ops::Range;
