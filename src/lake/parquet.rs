@@ -7,7 +7,7 @@
 //! | compression | zstd, pages of version 1 |
 //! | labels | dictionary |
 //! | ids | `DELTA_BYTE_ARRAY`: in this order neighbours share beginnings |
-//! | long text | `DELTA_LENGTH_BYTE_ARRAY`, pages of 4 MiB, no bounds; a dictionary where most of it is repeated |
+//! | long text | `DELTA_LENGTH_BYTE_ARRAY`, pages of 4 MiB, no bounds |
 //! | times | `DELTA_BINARY_PACKED` |
 //! | page index | on; Bloom filters on the columns of [`super::schema::BLOOM`] |
 //!
