@@ -13,6 +13,7 @@
 
 mod back;
 mod say;
+mod settings;
 
 use crate::admin;
 use crate::admin::Readiness;
@@ -24,7 +25,6 @@ use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::config::chain;
-use crate::fold::assemble::Rejoin;
 use crate::lake::outbox::Outbox;
 use crate::lake::remote::Remote;
 use crate::lake::remote::UrlError;
@@ -37,10 +37,6 @@ use crate::net::BindError;
 use crate::receiver;
 use crate::receiver::Accept;
 use crate::receiver::Auth;
-use crate::redact;
-use crate::redact::Key;
-use crate::redact::Policy;
-use crate::redact::Redactor;
 use crate::road;
 use crate::road::Mended;
 use crate::road::Road;
@@ -56,7 +52,10 @@ use anyhow::Context as _;
 use anyhow::anyhow;
 use back::Back;
 use say::Say;
-use std::collections::BTreeMap;
+use settings::doors;
+use settings::log;
+use settings::redactors;
+use settings::rejoin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -331,58 +330,6 @@ fn random() -> anyhow::Result<u64> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(|error| anyhow!("get random bytes: {error}"))?;
     Ok(u64::from_ne_bytes(bytes))
-}
-
-/// By policy.
-type Redactors = BTreeMap<String, Arc<Redactor>>;
-
-/// The redactor of the configuration, and one for each policy that a credential may name.
-fn redactors(config: &Config) -> Result<(Arc<Redactor>, Redactors), Ended> {
-    let key = match &config.redaction.hash_key {
-        Some(text) => Key::from_text(text).map_err(|fault| Ended::Usage(fault.into()))?,
-        None => redact::load_or_create(&config.data_dir).context("read or make redaction.key").map_err(storage)?,
-    };
-    let of = |policy| {
-        let config = redact::Config { policy, ..config.redaction.clone() };
-        Redactor::new(&config, key.clone()).map(Arc::new).map_err(|faults| {
-            let lines: Vec<String> = faults.iter().map(|fault| chain(fault)).collect();
-            Ended::Usage(anyhow!(lines.join("; ")))
-        })
-    };
-    let mut policies = BTreeMap::new();
-    for policy in [Policy::Floor, Policy::Strict, Policy::None] {
-        policies.insert(policy.as_str().to_owned(), of(policy)?);
-    }
-    Ok((of(config.redaction.policy)?, policies))
-}
-
-/// Redacts what the fold puts together as its parts were; a policy that is not known by now, as by default.
-fn rejoin(redactor: &Arc<Redactor>, policies: &Redactors) -> Rejoin {
-    let (redactor, policies) = (Arc::clone(redactor), policies.clone());
-    Rejoin::by(move |policy, text| policies.get(policy).unwrap_or(&redactor).joined(text))
-}
-
-fn log(config: &Config) -> wal::Config {
-    wal::Config {
-        roll_age: config.roll_age,
-        roll_size: config.roll_size,
-        cap: config.buffer_cap,
-        reserve: config.disk_reserve,
-        in_flight: config.in_flight,
-        ..wal::Config::default()
-    }
-}
-
-fn doors(config: &Config) -> receiver::Config {
-    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    receiver::Config {
-        grpc_endpoint: config.grpc_endpoint.clone(),
-        http_endpoint: config.http_endpoint.clone(),
-        max_request: bytes(config.max_request),
-        in_flight: bytes(config.in_flight),
-        posted: config.posted.clone(),
-        ..receiver::Config::default()
-    }
 }
 
 /// Records that are here already: in segments that are still to be folded, in open traces, in the outbox.
