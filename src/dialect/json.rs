@@ -5,6 +5,7 @@
 //! passes through as it was written.
 
 mod otlp;
+mod bytes;
 mod parse;
 mod python;
 mod strict;

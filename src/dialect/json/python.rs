@@ -2,7 +2,7 @@
 
 use super::MAX_DEPTH;
 use super::Node;
-use super::parse::is_number;
+use super::bytes::is_number;
 use std::borrow::Cow;
 
 /// Reads one literal of a list, tuple, dictionary, set or object. None for anything else.

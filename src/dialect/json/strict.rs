@@ -4,11 +4,11 @@
 //! nesting, text behind the value): the caller then reads the tolerant way, which gives the same for all that is
 //! read here.
 
-use super::parse::escaped;
-use super::parse::has_controls;
-use super::parse::is_number;
-use super::parse::short;
-use super::parse::stops;
+use super::bytes::escaped;
+use super::bytes::has_controls;
+use super::bytes::is_number;
+use super::bytes::short;
+use super::bytes::stops;
 use std::borrow::Cow;
 
 /// Containers within each other; deeper ones are read the tolerant way.
