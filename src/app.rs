@@ -54,7 +54,6 @@ use back::Back;
 use say::Say;
 use settings::doors;
 use settings::log;
-use settings::redactors;
 use settings::rejoin;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -109,7 +108,7 @@ async fn run(config: Config, metrics: Arc<Metrics>, instance: &str) -> Result<()
     let disk: Arc<dyn Disk> = Arc::new(OsDisk);
     let random = random().map_err(fault)?;
     let home = Home::claim(Arc::clone(&disk), &config.data_dir, &config.writer_name, random).map_err(storage)?;
-    let (redactor, policies) = redactors(&config)?;
+    let policies = settings::policies(&config)?;
     let remote = Remote::open(&config.store_url(), &Config::environment()).map_err(|error| match error {
         UrlError::Folder { .. } => Ended::Storage(anyhow!(error).context(config.store_key())),
         error => Ended::Usage(anyhow!(error).context(config.store_key())),
@@ -121,7 +120,7 @@ async fn run(config: Config, metrics: Arc<Metrics>, instance: &str) -> Result<()
     let opened = wal::open(&home, floor, &log(&config), Arc::clone(&clock)).map_err(storage)?;
     let writer = home.writer().to_string().parse().context("the writer's name").map_err(storage)?;
     let settings = {
-        let (config, writer, rejoin) = (config.clone(), writer, rejoin(&redactor, &policies));
+        let (config, writer, rejoin) = (config.clone(), writer, rejoin(&policies));
         move || {
             let road = road::Settings {
                 close_open: config.shutdown_close_open,
@@ -143,7 +142,7 @@ async fn run(config: Config, metrics: Arc<Metrics>, instance: &str) -> Result<()
 
     let doors = doors(&config);
     let mapper = Arc::new(config.mapping());
-    let door_road = receiver::Road::new(mapper, redactor, policies).leaving(instance.to_owned());
+    let door_road = receiver::Road::new(mapper, policies).leaving(instance.to_owned());
     let auth = Auth::new(config.keys.clone(), Arc::clone(&clock));
     let log = Arc::new(opened.wal.clone());
     let accept = Accept::new(&doors, door_road, log, auth, Arc::clone(&clock), Arc::clone(&metrics));

@@ -8,41 +8,28 @@ use crate::fold::assemble::Rejoin;
 use crate::receiver;
 use crate::redact;
 use crate::redact::Key;
-use crate::redact::Policy;
-use crate::redact::Redactor;
+use crate::redact::Policies;
 use crate::wal;
 use anyhow::Context as _;
 use anyhow::anyhow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// By policy.
-pub(super) type Redactors = BTreeMap<String, Arc<Redactor>>;
-
-/// The redactor of the configuration, and one for each policy that a credential may name.
-pub(super) fn redactors(config: &Config) -> Result<(Arc<Redactor>, Redactors), Ended> {
+/// The redactors, by policy.
+pub(super) fn policies(config: &Config) -> Result<Arc<Policies>, Ended> {
     let key = match &config.redaction.hash_key {
         Some(text) => Key::from_text(text).map_err(|fault| Ended::Usage(fault.into()))?,
         None => redact::load_or_create(&config.data_dir).context("read or make redaction.key").map_err(storage)?,
     };
-    let of = |policy| {
-        let config = redact::Config { policy, ..config.redaction.clone() };
-        Redactor::new(&config, key.clone()).map(Arc::new).map_err(|faults| {
-            let lines: Vec<String> = faults.iter().map(|fault| chain(fault)).collect();
-            Ended::Usage(anyhow!(lines.join("; ")))
-        })
-    };
-    let mut policies = BTreeMap::new();
-    for policy in [Policy::Floor, Policy::Strict, Policy::None] {
-        policies.insert(policy.as_str().to_owned(), of(policy)?);
-    }
-    Ok((of(config.redaction.policy)?, policies))
+    Policies::new(config.redaction.clone(), key).map(Arc::new).map_err(|faults| {
+        let lines: Vec<String> = faults.iter().map(|fault| chain(fault)).collect();
+        Ended::Usage(anyhow!(lines.join("; ")))
+    })
 }
 
 /// Redacts what the fold puts together as its parts were; a policy that is not known by now, as by default.
-pub(super) fn rejoin(redactor: &Arc<Redactor>, policies: &Redactors) -> Rejoin {
-    let (redactor, policies) = (Arc::clone(redactor), policies.clone());
-    Rejoin::by(move |policy, text| policies.get(policy).unwrap_or(&redactor).joined(text))
+pub(super) fn rejoin(policies: &Arc<Policies>) -> Rejoin {
+    let policies = Arc::clone(policies);
+    Rejoin::by(move |policy, text| policies.of(policy).joined(text))
 }
 
 /// How the log is kept.

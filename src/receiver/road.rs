@@ -15,6 +15,7 @@ use crate::event::Dead;
 use crate::event::Envelope;
 use crate::event::Kind;
 use crate::event::Partial;
+use crate::redact::Policies;
 use crate::redact::Redacted;
 use crate::redact::Redactor;
 use bytes::Bytes;
@@ -27,7 +28,6 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
 use opentelemetry_proto::tonic::trace::v1::Span;
-use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -221,16 +221,14 @@ pub struct Prepared {
 #[derive(Debug, Clone)]
 pub struct Road {
     mapper: Arc<dyn Mapper>,
-    redactor: Arc<Redactor>,
-    policies: BTreeMap<String, Arc<Redactor>>,
+    policies: Arc<Policies>,
     instance: Option<String>,
 }
 
 impl Road {
-    /// Maps with `mapper` and redacts with `redactor`; callers whose credential names a policy have theirs of
-    /// `policies`.
-    pub fn new(mapper: Arc<dyn Mapper>, redactor: Arc<Redactor>, policies: BTreeMap<String, Arc<Redactor>>) -> Self {
-        Self { mapper, redactor, policies, instance: None }
+    /// Maps with `mapper` and redacts by the policy that a caller's credential names, else by the configuration's.
+    pub fn new(mapper: Arc<dyn Mapper>, policies: Arc<Policies>) -> Self {
+        Self { mapper, policies, instance: None }
     }
 
     /// Leaves what this process itself exports, whose resource has `instance` as its id, or it would export again
@@ -291,7 +289,7 @@ impl Road {
     }
 
     pub(super) fn redactor(&self, caller: &Caller) -> &Redactor {
-        caller.policy.as_ref().and_then(|policy| self.policies.get(policy)).unwrap_or(&self.redactor)
+        caller.policy.as_ref().map_or_else(|| self.policies.own(), |policy| self.policies.of(policy))
     }
 }
 

@@ -18,7 +18,6 @@ use crate::event::record::Record;
 use crate::metrics::Metrics;
 use crate::redact;
 use crate::redact::Redacted;
-use crate::redact::Redactor;
 use async_trait::async_trait;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::AnyValue;
@@ -29,7 +28,6 @@ use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -123,8 +121,8 @@ impl Doors {
             Config { grpc_endpoint: "127.0.0.1:0".to_owned(), http_endpoint: "127.0.0.1:0".to_owned(), ..config };
         let (log, metrics) = (Arc::new(Memory::default()), Arc::new(Metrics::default()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let redactor = Redactor::new(&redact::Config::default(), redact::Key::new(&[0; 32])).unwrap();
-        let road = Road::new(Arc::new(Squeamish), Arc::new(redactor), BTreeMap::new()).leaving("me".to_owned());
+        let policies = redact::Policies::new(redact::Config::default(), redact::Key::new(&[0; 32])).unwrap();
+        let road = Road::new(Arc::new(Squeamish), Arc::new(policies)).leaving("me".to_owned());
         let keys = keys.iter().map(|key| Keys {
             source: Source::Key((*key).to_owned()),
             caller: Caller::default(),

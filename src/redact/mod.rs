@@ -23,6 +23,7 @@ mod key;
 mod key_file;
 mod mark;
 mod percent;
+mod policies;
 mod rule;
 mod scrub;
 mod strict;
@@ -31,6 +32,7 @@ mod trigger;
 pub use config::{Config, Content, CustomRule, Fault, Mode, Policy};
 pub use key::{Key, KeyText};
 pub use key_file::{NAME as KEY_FILE, load_or_create};
+pub use policies::Policies;
 
 use crate::event::Envelope;
 use crate::event::Partial;

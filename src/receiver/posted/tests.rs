@@ -17,13 +17,11 @@ use crate::receiver::signature::Secret;
 use crate::receiver::signature::Sender;
 use crate::redact;
 use crate::redact::Redacted;
-use crate::redact::Redactor;
 use ::http::Method;
 use async_trait::async_trait;
 use base64::Engine as _;
 use http_body_util::BodyExt as _;
 use prost::Message as _;
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -76,8 +74,8 @@ fn rig(webhooks: signature::Config, keys: &[&str]) -> Rig {
         let caller = Caller { tenant: format!("of {key}"), app: Some("shop".to_owned()), ..Caller::default() };
         Keys { source: Source::Key((*key).to_owned()), caller, doors: Vec::new() }
     };
-    let redactor = Redactor::new(&redact::Config::default(), redact::Key::new(&[0; 32])).unwrap();
-    let road = Road::new(Arc::new(NoSpans), Arc::new(redactor), BTreeMap::new());
+    let policies = redact::Policies::new(redact::Config::default(), redact::Key::new(&[0; 32])).unwrap();
+    let road = Road::new(Arc::new(NoSpans), Arc::new(policies));
     let auth = Auth::new(keys.iter().map(key).collect(), Arc::clone(&clock));
     let accept = Accept::new(&config, road, Arc::clone(&log) as Arc<dyn Log>, auth, clock, Arc::clone(&metrics));
     Rig { accept, log, metrics }
