@@ -18,8 +18,13 @@ use std::fs;
 use std::time::Duration;
 
 /// Golden runs whose messages tell an answer piece by piece: their texts become one without a space between.
-const PIECEWISE: [&str; 4] =
-    ["google-adk/stream", "mlflow/streams", "gemini-cli/recorded", "gemini-cli/recorded-untold"];
+const PIECEWISE: [&str; 5] = [
+    "google-adk/stream",
+    "google-adk/litellm-stream",
+    "mlflow/streams",
+    "gemini-cli/recorded",
+    "gemini-cli/recorded-untold",
+];
 
 /// What is planted.
 #[derive(Debug, Clone)]
