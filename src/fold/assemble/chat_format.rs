@@ -2,6 +2,7 @@
 
 use super::merge::halves;
 use crate::event::Event;
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Adds a note for each kind of thing that is missing.
@@ -19,6 +20,9 @@ pub(super) fn note_gaps(row: &mut Event) {
         if message.role != "tool" && !open.is_empty() {
             gaps.insert("a tool call without its answer");
             open.clear();
+        }
+        if message.content_parts.as_deref().is_some_and(|parts| !are_known(parts, &message.role)) {
+            gaps.insert("a content part that OpenAI does not know there");
         }
         match message.role.as_str() {
             "assistant" => {
@@ -70,4 +74,17 @@ pub(super) fn note_gaps(row: &mut Event) {
         }
     }
     row.notes.extend(gaps.into_iter().map(|gap| format!("openai: {gap}")));
+}
+
+/// Whether all parts of a content are such as a message of this role may have.
+fn are_known(parts: &str, role: &str) -> bool {
+    let Ok(parts) = serde_json::from_str::<Vec<Value>>(parts) else { return false };
+    parts.iter().all(|part| {
+        let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
+        match (kind, role) {
+            ("text", _) | ("refusal", "assistant") => part.get(kind).is_some_and(Value::is_string),
+            ("image_url" | "input_audio" | "file", "user") => part.get(kind).is_some_and(Value::is_object),
+            _ => false,
+        }
+    })
 }
