@@ -68,7 +68,9 @@ pub(crate) fn tops_apart(requests: &[Request]) -> (Vec<Request>, Vec<Request>) {
     let here: HashSet<(Vec<u8>, Vec<u8>)> = spans.iter().map(of).map(|span| (span.trace_id, span.span_id)).collect();
     let is_top = |one: &ResourceSpans| {
         let span = of(one);
-        !here.contains(&(span.trace_id, span.parent_span_id))
+        // Of a span whose parent is in another process nobody knows that its parent comes too.
+        let is_remote = span.flags & 0x300 == 0x300;
+        is_remote || !here.contains(&(span.trace_id, span.parent_span_id))
     };
     let (tops, below): (Vec<_>, Vec<_>) = spans.into_iter().partition(is_top);
     let (loose, standing): (Vec<_>, Vec<_>) =
